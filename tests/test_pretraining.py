@@ -1,0 +1,322 @@
+"""Pretraining on a toy language: it learns, it goes on where it was killed, and its tokenizer folds what it should."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zstandard
+from hydra import compose, initialize_config_dir
+from tokenizers import Tokenizer
+
+from train import pretrain as command
+from train.errors import BrokenFile, ConfigError, NoText
+from train.learning.masked_language_model import hide_tokens
+from train.learning.pretraining import Pretraining
+from train.learning.pretraining_run import pretrain
+from train.learning.pretraining_settings import MaskingSettings, PretrainingSettings
+from train.learning.pretraining_text import Batch, Epoch, PackedText, pack_text, read_documents
+from train.learning.vocabulary import CLS_ID, MASK_ID, PAD_ID, SEP_ID, UNK_ID, learn_vocabulary
+
+ROOT = Path(__file__).resolve().parent.parent
+TOPICS = ["医疗", "疾控", "老龄", "托育", "中药", "基层"]
+TINY = [
+    "vocabulary.size=300",
+    "vocabulary.min_count=1",
+    "network.n_layers=1",
+    "network.width=32",
+    "network.n_heads=2",
+    "network.ffn_width=64",
+    "network.dropout=0.1",
+    "optim.lr=0.01",
+    "optim.warmup_steps=10",
+    "phases=[{until: 0.5, length: 16, batch_size: 8}, {until: 1, length: 32, batch_size: 4}]",
+    "budget.steps=12",
+    "budget.minutes=null",
+    "run.device=cpu",
+    "run.n_threads=1",
+    "run.log_steps=4",
+]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """Two sources in a toy language, one of them compressed: a document uses the two characters of its topic."""
+    folder = tmp_path / "text"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    documents = ["\n".join("".join(rng.choice(list(topic), 20)) for _ in range(15)) for topic in TOPICS]
+    (folder / "plans.txt").write_text("\n\n".join(documents[:3]), encoding="utf-8")
+    (folder / "more.txt.zst").write_bytes(zstandard.compress("\n\n".join(documents[3:]).encode()))
+    return folder
+
+
+def settings_of(text: Path, work: Path, *overrides: str) -> PretrainingSettings:
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        paths = [f"text.path={text}", f"run.work_dir={work}", f"run.output_dir={work / 'encoder'}"]
+        return command.settings_from(compose("pretrain", [*paths, *TINY, *overrides]))
+
+
+def packed(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
+    paragraphs = [p for d in read_documents(settings.text.path) for p in d.paragraphs]
+    tokenizer = learn_vocabulary(paragraphs, size=300, min_count=1, n_latin=10, max_latin_chars=4)
+    return tokenizer, pack_text(settings.text.path, tokenizer, settings.run.work_dir / "packed")
+
+
+def started(settings: PretrainingSettings) -> Pretraining:
+    tokenizer, text = packed(settings)
+    return Pretraining(settings, text, tokenizer.get_vocab_size())
+
+
+def test_digits_and_han_stand_alone_and_width_and_case_do_not_matter() -> None:
+    tokenizer = learn_vocabulary(["医保医疗2024", "GDP增长GDP"], size=300, min_count=1, n_latin=10, max_latin_chars=4)
+    assert tokenizer.encode("2024医保GDP").tokens == ["[CLS]", "2", "0", "2", "4", "医", "保", "gdp", "[SEP]"]
+    assert tokenizer.encode("（３）ＧＤＰ，医").ids == tokenizer.encode("(3)gdp,医").ids
+    assert tokenizer.encode("xyz").tokens == ["[CLS]", "x", "##y", "##z", "[SEP]"]  # never seen, yet known by letters
+    assert UNK_ID in tokenizer.encode("龘").ids
+
+
+def test_rare_characters_are_unknown_and_the_size_is_kept() -> None:
+    texts = ["甲甲甲乙乙丙"]
+    full = learn_vocabulary(texts, size=1000, min_count=2, n_latin=0, max_latin_chars=4)
+    assert full.token_to_id("乙") is not None
+    assert full.token_to_id("丙") is None
+    one_less = learn_vocabulary(texts, size=full.get_vocab_size() - 1, min_count=2, n_latin=0, max_latin_chars=4)
+    assert (one_less.token_to_id("甲") is None, one_less.token_to_id("乙") is None) == (False, True)
+
+
+def test_paragraphs_that_differ_in_figures_only_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(
+        "\ufeff自2020年1月1日起施行。\n**第一条**\n\n自2021年5月1日起施行\n\n123\n", encoding="utf-8"
+    )
+    documents = list(read_documents(tmp_path))
+    assert [d.paragraphs for d in documents] == [("自2020年1月1日起施行。", "第一条")]
+    assert documents[0].source == "a"
+
+
+def test_text_that_is_not_there_or_not_readable_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoText, match=r"no \.txt or \.zst file"):
+        list(read_documents(tmp_path))
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes("医疗卫生".encode("gb18030"))
+    with pytest.raises(BrokenFile, match=r"bad\.txt: expected UTF-8 text"):
+        list(read_documents(tmp_path))
+    bad.rename(tmp_path / "bad.zst")
+    with pytest.raises(BrokenFile, match="expected zstandard over UTF-8"):
+        list(read_documents(tmp_path))
+
+
+def test_an_epoch_holds_every_token_once_and_no_piece_holds_two_documents(text: Path, tmp_path: Path) -> None:
+    _, corpus = packed(settings_of(text, tmp_path))
+    epoch = Epoch(corpus, np.arange(len(corpus.ends)), {}, 24, np.random.default_rng(0))
+    batch = epoch.batch(0, len(epoch))
+    texts = [np.asarray(corpus.tokens[a:b]) for a, b in zip(corpus.starts, corpus.ends, strict=True)]
+    n_tokens = 0
+    for ids, numbers in zip(batch.ids, batch.pieces, strict=True):
+        for number in range(1, numbers.max() + 1):
+            piece = ids[numbers == number]
+            assert (piece[0], piece[-1]) == (CLS_ID, SEP_ID)
+            inside = piece[1:-1].astype(np.uint16).tobytes()
+            assert any(inside in document.tobytes() for document in texts)
+            n_tokens += len(piece) - 2
+    assert n_tokens == sum(
+        len(document) - 1 for document in texts
+    )  # the last [SEP] of a document closes its last piece
+    assert (batch.ids[batch.pieces == 0] == PAD_ID).all()
+
+
+def test_weights_decide_how_often_a_source_is_read(text: Path, tmp_path: Path) -> None:
+    _, corpus = packed(settings_of(text, tmp_path))
+    everything = np.arange(len(corpus.ends))
+    sizes = corpus.source_sizes()
+    epoch = Epoch(corpus, everything, {"plans": 3, "more": 0}, 24, np.random.default_rng(0))
+    n_read = np.count_nonzero(epoch.batch(0, len(epoch)).ids > MASK_ID)
+    n_words = np.count_nonzero(np.asarray(corpus.tokens[: sizes[corpus.sources[0]]]) > MASK_ID)
+    assert corpus.sources[0] == "more"
+    assert n_read == 3 * np.count_nonzero(np.asarray(corpus.tokens[sizes["more"] :]) > MASK_ID)
+    assert n_words > 0
+
+
+@pytest.mark.parametrize("span_probs", [[1.0], [0.4, 0.3, 0.2, 0.1]])
+def test_a_fifth_of_the_tokens_is_hidden_and_special_ones_never(span_probs: list[float]) -> None:
+    ids = np.full((200, 100), 9)
+    ids[:, 0], ids[:, -1] = CLS_ID, SEP_ID
+    batch = Batch(ids, np.ones_like(ids), np.zeros_like(ids))
+    hidden, guess = hide_tokens(batch, 50, MaskingSettings(0.2, span_probs), np.random.default_rng(0))
+    assert len(guess) / ids.size == pytest.approx(0.2, abs=0.02)
+    assert (ids.reshape(-1)[guess] == 9).all()
+    assert (hidden.reshape(-1)[guess] == MASK_ID).mean() == pytest.approx(0.8, abs=0.03)
+    untouched = np.setdiff1d(np.arange(ids.size), guess)
+    assert (hidden.reshape(-1)[untouched] == ids.reshape(-1)[untouched]).all()
+
+
+def test_it_learns_the_toy_language_and_transformers_opens_what_it_writes(text: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    output = pretrain(settings_of(text, tmp_path / "work", "budget.steps=500", "text.held_out=0"))
+    curve = [json.loads(line) for line in (tmp_path / "work" / "loss.jsonl").read_text().splitlines()]
+    assert curve[0]["loss"] > 3.5
+    assert curve[-1]["loss"] < 1.7
+    assert [point["length"] for point in (curve[0], curve[-1])] == [16, 32]
+    assert (tmp_path / "work" / "loss.png").is_file()
+    tokenizer = AutoTokenizer.from_pretrained(output)
+    model = AutoModelForMaskedLM.from_pretrained(output, dtype=torch.float32).eval()
+    n_known = 0
+    for one, two in TOPICS:
+        inputs = tokenizer(f"{one}{two}{one}{one}[MASK]" + f"{two}{one}{two}{one}{one}" * 3, return_tensors="pt")
+        with torch.inference_mode():
+            best = model(**inputs).logits[0, 5].topk(2).indices.tolist()
+        n_known += set(tokenizer.convert_ids_to_tokens(best)) == {one, two}
+    assert n_known >= 4  # chance would know none
+    bare = Tokenizer.from_file(str(output / "tokenizer.json"))
+    assert bare.encode("加强（医疗）").ids == tokenizer("加强（医疗）")["input_ids"]
+    assert "| plans |" in (output / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_stopped_ends_with_the_weights_of_one_that_was_not(text: Path, tmp_path: Path) -> None:
+    straight = started(settings_of(text, tmp_path / "straight"))
+    straight.run()
+    stopped = started(settings_of(text, tmp_path / "stopped"))
+    for _ in range(5):
+        stopped.step()
+    stopped.save()
+    stopped.step()  # lost, as in a kill
+    resumed = started(settings_of(text, tmp_path / "stopped"))
+    assert resumed.progress.step == 5
+    resumed.run()
+    assert resumed.progress.tokens == straight.progress.tokens
+    for name, weight in straight.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_lines_of_the_loss_curve_after_the_saved_state_are_dropped(text: Path, tmp_path: Path) -> None:
+    run = started(settings_of(text, tmp_path))
+    run.step()
+    run.save()
+    run.loss_file.write_text('{"step": 1}\n{"step": 9}\n{"st', encoding="utf-8")
+    started(settings_of(text, tmp_path))
+    assert run.loss_file.read_text(encoding="utf-8") == '{"step": 1}\n'
+
+
+def test_a_run_resumed_at_the_end_of_an_epoch_begins_the_next(text: Path, tmp_path: Path) -> None:
+    run = started(settings_of(text, tmp_path))
+    while run.progress.epoch == 0:
+        before = replace(run.progress)
+        run.step()
+    resumed = started(settings_of(text, tmp_path))
+    resumed.progress = before
+    resumed.step()
+    assert resumed.progress.epoch == run.progress.epoch == 1
+    assert resumed.progress.tokens == run.progress.tokens
+
+
+def test_a_work_folder_of_another_run_is_refused(text: Path, tmp_path: Path) -> None:
+    started(settings_of(text, tmp_path)).save()
+    with pytest.raises(ConfigError, match=r"give another run\.work_dir"):
+        started(settings_of(text, tmp_path, "seed=2"))
+    started(settings_of(text, tmp_path, "budget.steps=99", "optim.lr=0.1"))
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero(text: Path, tmp_path: Path) -> None:
+    run = started(settings_of(text, tmp_path))
+    factors = []
+    for step in (0, 9, 6, 12):
+        run.progress = replace(run.progress, step=step)
+        factors.append(run.lr_factor())
+    # warm-up over 10 steps times linear decay over 12
+    assert factors == pytest.approx([0.1, 3 / 12, 0.7 * 6 / 12, 0])
+
+
+def test_settings_out_of_range_are_named_together(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"network\.width=33.*masking\.prob=2"):
+        settings_of(text, tmp_path, "masking.prob=2", "network.width=33")
+    with pytest.raises(ConfigError, match=r"budget\.steps or budget\.minutes"):
+        settings_of(text, tmp_path, "budget.steps=null")
+    with pytest.raises(ConfigError, match=r"expected above 0; run\.log_steps=0"):
+        settings_of(text, tmp_path, "budget.steps=-1", "run.log_steps=0")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["text.path=nowhere"], "nowhere: not a folder"),
+        ([], "text.path"),
+        (["seed=many", "text.path=nowhere"], "seed: Value 'many'"),
+        (["sed=1"], "Could not override 'sed'"),
+    ],
+)
+def test_faults_of_the_user_are_one_line_and_exit_code_2(
+    overrides: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["yaodian"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(SystemExit) as stop:
+        command.main(overrides)
+    printed = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_text_settings_that_cannot_work_are_named(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no source named plan; there are more, plans"):
+        pretrain(settings_of(text, tmp_path, "+text.weights.plan=2"))
+    with pytest.raises(ConfigError, match="a step needs 5000"):
+        started(settings_of(text, tmp_path, "phases=[{until: 1, length: 16, batch_size: 5000}]")).step()
+    with pytest.raises(ConfigError, match="no state to export"):
+        pretrain(settings_of(text, tmp_path, "run.export_only=true"))
+
+
+def launch(text: Path, work: Path, *arguments: str, module: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+    paths = [f"text.path={text}", f"run.work_dir={work}", f"run.output_dir={work / 'encoder'}"]
+    command_line = [
+        sys.executable,
+        "-m",
+        *module,
+        *("-m" for _ in module[:1]),
+        "train.pretrain",
+        *paths,
+        *TINY,
+        *arguments,
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command_line, cwd=work.parent, env=environment)
+
+
+@pytest.mark.slow(reason="starts five processes")
+def test_kill_9_and_the_same_command_again_gives_the_same_weights_and_no_stray_files(
+    text: Path, tmp_path: Path
+) -> None:
+    arguments = ("budget.steps=400", "run.checkpoint_minutes=0.002")
+    assert launch(text, tmp_path / "straight", *arguments).wait() == 0
+    victim = launch(text, tmp_path / "killed", *arguments)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed" / "state.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert launch(text, tmp_path / "killed", *arguments).wait() == 0
+    weights = [(tmp_path / name / "encoder" / "model.safetensors").read_bytes() for name in ("straight", "killed")]
+    assert weights[0] == weights[1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed", "straight", "text"]
+
+
+@pytest.mark.slow(reason="starts two processes that talk to each other")
+def test_torchrun_trains_on_two_processes(text: Path, tmp_path: Path) -> None:
+    torchrun = ("torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+    assert (
+        launch(text, tmp_path / "work", "phases=[{until: 1, length: 16, batch_size: 4}]", module=torchrun).wait() == 0
+    )
+    curve = [json.loads(line) for line in (tmp_path / "work" / "loss.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in curve] == [4, 8, 12]
+    assert all(math.isfinite(point["loss"]) for point in curve)

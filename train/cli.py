@@ -1,0 +1,133 @@
+"""The `yaodian` command: items · tag · evaluate · train · pretrain.
+
+Exit codes: 0 done · 1 done, but some inputs failed, each named on stderr · 2 the user's fault, one line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from train.errors import YaodianError
+
+app = typer.Typer(
+    name="yaodian",
+    help="Numbered items of health work plans, tagged with themes. 卫生健康工作要点:条目与主题。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Paths = Annotated[
+    list[Path], typer.Argument(help="Plans: .txt .md .html .mhtml .docx .pdf, or folders of them.", show_default=False)
+]
+Model = Annotated[
+    Path | None, typer.Option("--model", help="A bundle; the shipped one if left out.", show_default=False)
+]
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command()
+def items(
+    paths: Paths,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where rows go; JSON Lines on stdout if left out.")
+    ] = None,
+    without: Annotated[str, typer.Option(help="Repair steps to leave out, by name, with commas between.")] = "",
+    skipped: Annotated[bool, typer.Option(help="Report every line that became neither item nor heading.")] = False,
+) -> None:
+    """Read plans into items, without tagging."""
+    from train.batch import read_items
+
+    _finish(read_items(paths, output, {w.strip() for w in without.split(",") if w.strip()}, skipped))
+
+
+@app.command()
+def tag(
+    paths: Paths,
+    output: Annotated[Path, typer.Option("-o", "--output", help="OUT.jsonl, .csv, .xlsx, .parquet or .html")],
+    model: Model = None,
+) -> None:
+    """Tag plans; one table with all their items comes out."""
+    from train.batch import tag_files
+
+    _finish(tag_files(paths, output, model))
+
+
+@app.command()
+def evaluate(
+    gold: Annotated[Path, typer.Argument(help="Annotated item rows: .jsonl, or a folder of them.")],
+    model: Model = None,
+    train: Annotated[
+        Path | None,
+        typer.Option("--train", help="Rows the baselines learn from; those the bundle learned from if left out."),
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures as JSON.")] = None,
+    html_out: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with figures and every wrong item.")
+    ] = None,
+) -> None:
+    """F1 on annotated plans, beside a keyword list and a linear model trained on the same rows."""
+    from train.evaluation.run import evaluate_file
+
+    evaluate_file(gold, model, train, json_out, html_out)
+
+
+@app.command("train", context_settings=_ANY_ARGUMENTS)
+def train_command(context: typer.Context) -> None:
+    """Retrain: the same as `python -m train`, with its overrides."""
+    _hydra("train", context.args, "retraining")
+
+
+@app.command("pretrain", context_settings=_ANY_ARGUMENTS)
+def pretrain_command(context: typer.Context) -> None:
+    """Pretrain an encoder: the same as `python -m train.pretrain`, with its overrides."""
+    _hydra("train.pretrain", context.args, "pretraining")
+
+
+def _hydra(module: str, arguments: list[str], feature: str) -> None:
+    import importlib
+
+    from train.errors import MissingExtra
+
+    sys.argv = [f"python -m {module}", *arguments]
+    try:
+        entry: Callable[[], None] = importlib.import_module(f"{module}.__main__" if module == "train" else module).main
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("train"):
+            raise
+        raise MissingExtra(feature, "train") from None
+    entry()
+
+
+def _finish(failed: int) -> None:
+    if failed:
+        raise typer.Exit(1)
+
+
+def _give_up(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Runs the command; a user's fault is one line on stderr and exit code 2."""
+    try:
+        app()
+    except YaodianError as error:
+        _give_up(str(error))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

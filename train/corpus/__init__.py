@@ -1,0 +1,1 @@
+"""Annotated items → splits that never cut a plan."""

@@ -1,0 +1,97 @@
+"""Every error a user can cause, drawn as a tree. The message is one line: what failed, what was expected, what to do.
+
+YaodianError                 the user's fault; the commands print it on stderr and exit with 2
+├── InputError               one file that cannot be read as a plan; a batch names it and goes on
+│   ├── UnsupportedFormat    an extension no reader takes (.doc, .wps, pictures …)
+│   ├── BrokenFile           damaged, not what its name says, or hostile (zip bomb, entities)
+│   ├── EncryptedFile        asks for a password
+│   ├── NoText               empty, or a scan: pictures of text
+│   └── TooLarge             beyond the limit that keeps an office PC alive
+├── RowError                 an annotated row that breaks the row contract
+├── TaxonomyError            a taxonomy file that breaks its own rules
+├── ConfigError              a training setting out of its range
+├── SplitError               plans cannot be split as asked
+├── EncoderError             an encoder that is not there or is not a BERT-like checkpoint
+├── BundleError              a bundle with a missing, foreign or altered file
+├── OutputError              an output that cannot be written
+└── MissingExtra             a feature whose optional packages are not installed
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class YaodianError(Exception):
+    """Base of all errors that a user can mend; `str()` is one line."""
+
+
+class InputError(YaodianError):
+    """A file that cannot be read as a plan.
+
+    Attributes:
+        path: the file as it was given.
+        reason: what is wrong and what to do, without the path.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class UnsupportedFormat(InputError):
+    """No reader takes this extension."""
+
+
+class BrokenFile(InputError):
+    """Damaged, mislabelled or hostile content."""
+
+
+class EncryptedFile(InputError):
+    """The file asks for a password."""
+
+
+class NoText(InputError):
+    """Nothing to read: empty, or pictures only."""
+
+
+class TooLarge(InputError):
+    """Larger than the reader's limit."""
+
+
+class RowError(YaodianError):
+    """Rows that break the row contract; all faults of one file are named at once."""
+
+
+class TaxonomyError(YaodianError):
+    """A taxonomy file that breaks its rules."""
+
+
+class ConfigError(YaodianError):
+    """A training setting out of its range."""
+
+
+class SplitError(YaodianError):
+    """Plans that cannot be split as asked."""
+
+
+class EncoderError(YaodianError):
+    """An encoder that cannot be loaded."""
+
+
+class BundleError(YaodianError):
+    """A bundle that is incomplete, foreign or altered."""
+
+
+class OutputError(YaodianError):
+    """An output that cannot be written."""
+
+
+class MissingExtra(YaodianError):
+    """A feature whose optional packages are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature}: packages are not installed; type: pip install 'yaodian[{extra}]'")
+        self.feature = feature
+        self.extra = extra

@@ -1,0 +1,97 @@
+"""`yaodian evaluate`: a bundle and the baselines on annotated rows, in one call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from rich.console import Console
+
+from train.errors import BundleError, MissingExtra, RowError
+from train.evaluation.baselines import predict_baselines
+from train.evaluation.metrics import BoolArray
+from train.evaluation.report import Report, compare
+from train.resources import resource
+from train.rows import Row, read_rows
+from train.tagging import Tagger
+from train.tagging.bundle import SETTINGS, SPLIT, Bundle
+
+_CONSOLE = Console(stderr=True)
+
+
+def evaluate_file(
+    gold: Path, model: Path | None, train: Path | None, json_out: Path | None, html_out: Path | None
+) -> Report:
+    """Evaluates and prints; see `compare` for the figures.
+
+    Args:
+        gold: annotated rows.
+        model: a bundle; None for the default one.
+        train: rows for the baselines; None for those the bundle was trained on.
+        json_out, html_out: files to write besides.
+
+    Raises:
+        YaodianError: rows or bundle are at fault.
+    """
+    tagger = Tagger.load(model)
+    taxonomy = tagger.bundle.taxonomy
+    rows = read_rows(gold, taxonomy, annotated=True)
+    tagged = tagger.tag_rows(rows)
+    scores = np.array([[row["scores"][k] for k in taxonomy.keys] for row in tagged])
+    predicted = np.array([[k in row["labels"] for k in taxonomy.keys] for row in tagged], dtype=np.bool_)
+    learned = _training_rows(tagger.bundle, train)
+    baselines: dict[str, BoolArray] = {}
+    if learned:
+        try:
+            baselines = predict_baselines(learned, rows, taxonomy)
+        except MissingExtra as error:
+            _note(f"without baselines: {error}")
+    report = compare(rows, taxonomy, scores, predicted, baselines, _repeats(learned, rows))
+    report.render(Console())
+    if json_out:
+        report.write_json(json_out)
+    if html_out:
+        report.write_html(html_out)
+    return report
+
+
+def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
+    """The rows that the bundle learned from, as its settings and split name them; [] with a note where they are not at hand."""
+    if train is not None:
+        return read_rows(train, bundle.taxonomy, annotated=True)
+    try:
+        path = yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"]["path"]
+        split = json.loads((bundle.folder / SPLIT).read_text(encoding="utf-8"))
+        source = resource("data") / "starter" if path == "builtin" else Path(path)
+        plans = {*split["train"], *split["validation"]}
+        rows = [r for r in read_rows(source, bundle.taxonomy, annotated=True) if r["plan"] in plans]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RowError, BundleError):
+        rows = []
+    if not rows:
+        _note("without baselines: the rows this bundle was trained on are not here; name them with --train ROWS.jsonl")
+    return rows
+
+
+def _repeats(learned: Sequence[Row], rows: Sequence[Row]) -> BoolArray | None:
+    """Which rows nearly repeat a training row; None where that cannot be told."""
+    from train.corpus.near_duplicates import near_duplicates
+
+    if not learned:
+        return None
+    marked = [r | {"plan": f"training/{r['plan']}"} for r in learned] + [r | {"plan": "gold"} for r in rows]
+    try:
+        pairs = near_duplicates(marked)
+    except MissingExtra:
+        return None
+    repeats = np.zeros(len(rows), dtype=np.bool_)
+    for first, second, _ in pairs:
+        if first < len(learned) <= second:
+            repeats[second - len(learned)] = True
+    return repeats
+
+
+def _note(text: str) -> None:
+    _CONSOLE.print(text, markup=False, highlight=False, soft_wrap=True)

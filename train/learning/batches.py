@@ -1,0 +1,102 @@
+"""Items on their way into the network: token ids once, windows anew for every batch."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+import torch
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from train.rows import Row
+from train.tagging.windows import WindowShape, cut, path_text, stack
+from train.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Encoded(TypedDict):
+    """One item as token ids without special tokens; `labels` is float[n_themes]."""
+
+    at: int
+    text_ids: list[int]
+    path_ids: list[int]
+    labels: list[float]
+
+
+class ItemDataset(torch.utils.data.Dataset[Encoded]):
+    """Tokenised items."""
+
+    def __init__(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, taxonomy: Taxonomy) -> None:
+        texts = _ids(tokenizer, [r["text"] for r in rows])
+        paths = _ids(tokenizer, [path_text(r["path"]) for r in rows])
+        self.items: list[Encoded] = [
+            {"at": at, "text_ids": t, "path_ids": p, "labels": [float(k in r.get("labels", ())) for k in taxonomy.keys]}
+            for at, (t, p, r) in enumerate(zip(texts, paths, rows, strict=True))
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, at: int) -> Encoded:
+        return self.items[at]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each item's text."""
+        return [len(item["text_ids"]) for item in self.items]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    if not texts:
+        return []
+    return list(tokenizer(texts, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+
+
+class Collator:
+    """Makes a batch: `labels` float32[n_items, n_themes] first, then the windows and `window_item` int64[n_windows].
+
+    While training, the path of an item is hidden with probability `heading_dropout`. The draw depends on seed, epoch and item alone, so
+    that a resumed run and a run over several processes draw as an uninterrupted one does.
+    """
+
+    def __init__(self, shape: WindowShape, heading_dropout: float, seed: int, epoch: Callable[[], int]) -> None:
+        self.shape, self.heading_dropout, self.seed, self.epoch = shape, heading_dropout, seed, epoch
+        self.training = True
+
+    def __call__(self, items: Sequence[Encoded]) -> dict[str, Any]:
+        """The batch of some items."""
+        windows = stack(
+            [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items], self.shape
+        )
+        return {
+            "labels": torch.tensor(np.array([i["labels"] for i in items], dtype=np.float32)),
+            "input_ids": torch.from_numpy(windows.input_ids),
+            "attention_mask": torch.from_numpy(windows.attention_mask),
+            "token_type_ids": torch.from_numpy(windows.token_type_ids),
+            "window_item": torch.from_numpy(windows.item),
+        }
+
+    def _hidden(self, at: int) -> bool:
+        if not self.training or not self.heading_dropout:
+            return False
+        return random.Random(f"{self.seed}/{self.epoch()}/{at}").random() < self.heading_dropout
+
+
+class LengthGrouped(LengthGroupedSampler):
+    """Batches of items of like length, in an order that seed and epoch alone decide."""
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader at the start of an epoch, also of one that is resumed."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(list(super().__iter__()))

@@ -1,0 +1,70 @@
+"""The model card: what a committee asks about a tagger, filled in from the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from train.corpus.dataset import Corpus
+from train.learning.settings import TrainSettings
+from train.rows import plan_names
+from train.taxonomy import Taxonomy
+
+
+def model_card(
+    taxonomy: Taxonomy, thresholds: Sequence[float], settings: TrainSettings, corpus: Corpus, metrics: dict[str, Any]
+) -> str:
+    """The README.md of a bundle.
+
+    Args:
+        taxonomy, thresholds: of the bundle.
+        settings: resolved.
+        corpus: as it was split.
+        metrics: what metrics.json holds.
+    """
+    test = metrics["test"]
+    lines = [
+        "---", "language: zh", "library_name: transformers", "pipeline_tag: text-classification", "---", "",
+        "# 卫生健康工作要点主题标注模型 · Themes of health work plans", "",
+        f"给卫生健康工作要点的条目标注{len(taxonomy)}个主题(可多个,可没有)。Tags the numbered items of Chinese health commissions' work plans.", "",
+        "## 效果 Results", "",
+        *_results(taxonomy, thresholds, test), "",
+        f"整份留出的计划 whole plans held out: {test['n_plans']} ({test['n_items']} 条 items). "
+        f"Macro-F1 {_f(test['macro_f1'])} {_interval(test['ci95']['macro_f1'])}, micro-F1 {_f(test['micro_f1'])} "
+        f"{_interval(test['ci95']['micro_f1'])}, subset accuracy {_f(test['subset_accuracy'])}. "
+        "Intervals: 95 %, bootstrap over plans.", "",
+        f"近重复 near-duplicates: {metrics['leakage']['repeated']} of the held-out items nearly repeat a training item "
+        f"(`data.leakage={settings.data.leakage}`, {metrics['leakage']['dropped']} training items dropped); macro-F1 without them "
+        f"{_f((metrics['leakage']['without'] or {}).get('macro_f1'))}.", "",
+        "## 数据 Data", "",
+        f"- rows: `{settings.data.path}`, SHA-256 `{corpus.digest}`",
+        *(f"- {name}: {len(plan_names(part))} plans, {len(part)} items" for name, part in
+          (("training", corpus.train), ("validation", corpus.validation), ("held out", corpus.test))), "",
+        "## 训练 Training", "",
+        f"- encoder: {settings.encoder.name} (`{settings.init or settings.encoder.path}`), windows of {settings.encoder.max_length} tokens, "
+        f"headings {'shown' if settings.data.headings else 'not shown'}, hidden with probability {settings.data.heading_dropout}",
+        f"- {metrics['epochs']} epochs, batch {settings.optim.batch_size}, rate {settings.optim.lr}, seed {settings.run.seed}",
+        f"- thresholds: {metrics['thresholds_from']}; never on held-out plans", "- all settings: `config.yaml`", "",
+        "## 界限 Limits", "",
+        "适用于卫生健康委的年度要点、计划和总结;其他文体、其他部门的文件未测。分数是概率,不是事实;用于统计前请抽查。"
+        "Measured on yearly plans and summaries of health commissions only; check a sample before you count with the tags.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _results(taxonomy: Taxonomy, thresholds: Sequence[float], test: dict[str, Any]) -> list[str]:
+    rows = ["| 主题 theme | 阈值 threshold | 支持数 support | P | R | F1 |", "|---|---|---|---|---|---|"]
+    for theme, cut in zip(taxonomy.themes, thresholds, strict=True):
+        s = test["per_label"][theme.key]
+        rows.append(
+            f"| {theme.zh} `{theme.key}` | {cut:.2f} | {s['support']} | {_f(s['precision'])} | {_f(s['recall'])} | {_f(s['f1'])} |"
+        )
+    return rows
+
+
+def _f(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _interval(ends: Sequence[float | None]) -> str:
+    return f"[{_f(ends[0])}, {_f(ends[1])}]"

@@ -1,0 +1,260 @@
+"""Fits one network with the transformers `Trainer`: multi-label loss over windows, early stopping, resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from train.evaluation.metrics import best_thresholds, evaluate
+from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
+from train.learning.devices import pick_device, uses_bf16
+from train.learning.progress import Progress
+from train.learning.settings import TrainSettings
+from train.tagging.windows import WindowShape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_SCORE_BATCH = 64
+
+
+@dataclass(slots=True)
+class Fitted:
+    """A fitted network and how it got there.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        epochs: epochs after which the returned weights stood (the best ones where a validation part was given).
+        history: what the Trainer logged.
+    """
+
+    model: PreTrainedModel
+    epochs: int
+    history: list[dict[str, Any]]
+
+
+class ItemTrainer(Trainer):
+    """A `Trainer` whose batches are windows and whose losses are over items (the highest logit of an item's windows)."""
+
+    def __init__(self, *arguments: Any, head_lr: float, sampler: LengthGrouped, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_lr, self._length_grouped = head_lr, sampler
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+        """Binary cross-entropy, the mean over items and themes."""
+        labels, item = inputs["labels"], inputs["window_item"]
+        logits = model(**{k: inputs[k] for k in ("input_ids", "attention_mask", "token_type_ids")}).logits
+        pooled = pool(logits.float(), item, len(labels))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(pooled, labels)
+        return (loss, {"logits": pooled}) if return_outputs else loss
+
+    def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
+        """Loss, logits and labels of one batch, all by item."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, self._prepare_inputs(inputs), return_outputs=True)
+        return loss.detach(), outputs["logits"].detach(), inputs["labels"]
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Evaluation shows the headings."""
+        self.data_collator.training = False
+        return super().get_eval_dataloader(eval_dataset)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return self._length_grouped
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """AdamW with a rate of its own for the new classification layer, no decay on biases and norms."""
+        if getattr(self, "optimizer", None) is None:
+            decays = set(self.get_decay_parameter_names(self.model))
+            groups: dict[tuple[bool, bool], list[Any]] = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    groups.setdefault((name.startswith("classifier"), name in decays), []).append(parameter)
+            self.optimizer: Any = torch.optim.AdamW(
+                [
+                    {
+                        "params": members,
+                        "lr": self._head_lr if head else self.args.learning_rate,
+                        "weight_decay": self.args.weight_decay if decay else 0.0,
+                    }
+                    for (head, decay), members in groups.items()
+                ]
+            )
+        return self.optimizer
+
+
+class StopAfter(TrainerCallback):
+    """Ends the training after so many epochs of a longer schedule."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Asks the Trainer to stop."""
+        if round(state.epoch) >= self.epochs:
+            control.should_training_stop = True
+        return control
+
+
+class _TrainingMode(TrainerCallback):
+    """Headings are hidden at random while training only; evaluation switches that off, the next epoch on."""
+
+    def __init__(self, collator: Collator) -> None:
+        self.collator = collator
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Back to training."""
+        self.collator.training = True
+
+
+def pool(logits: torch.Tensor, item: torch.Tensor, n_items: int) -> torch.Tensor:
+    """The highest logit over each item's windows: [n_items, n_themes] from [n_windows, n_themes]."""
+    pooled = logits.new_full((n_items, logits.shape[1]), -torch.inf)
+    return pooled.scatter_reduce(0, item[:, None].expand_as(logits), logits, "amax")
+
+
+def fit(
+    model: PreTrainedModel,
+    training: ItemDataset,
+    validation: ItemDataset | None,
+    settings: TrainSettings,
+    shape: WindowShape,
+    folder: Path,
+    epochs: int | None = None,
+) -> Fitted:
+    """Fits a network; a folder with checkpoints of a killed run is taken up where it stopped.
+
+    Args:
+        model: the network, changed in place.
+        training: items to learn from.
+        validation: items that decide when to stop; None to train all epochs.
+        settings: of the run.
+        shape: of the windows.
+        folder: for checkpoints.
+        epochs: stop after so many epochs of the schedule; None for all.
+    """
+    keys = [str(k) for k in model.config.id2label.values()]
+    trainer = _trainer(model, training, validation, settings, shape, folder, keys)
+    if epochs is not None:
+        trainer.add_callback(StopAfter(epochs))
+    if settings.run.progress and trainer.is_world_process_zero():
+        trainer.add_callback(Progress(folder.name, epochs or settings.optim.epochs))
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    best = trainer.state.best_global_step if validation is not None else None
+    steps = best or trainer.state.global_step
+    per_epoch = max(1, round(trainer.state.global_step / max(1, trainer.state.epoch or 1)))
+    fitted = trainer.model.to("cpu").eval()
+    return Fitted(fitted, max(1, round(steps / per_epoch)), list(trainer.state.log_history))
+
+
+def _trainer(
+    model: PreTrainedModel,
+    training: ItemDataset,
+    validation: ItemDataset | None,
+    settings: TrainSettings,
+    shape: WindowShape,
+    folder: Path,
+    keys: list[str],
+) -> ItemTrainer:
+    optim, run = settings.optim, settings.run
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    clock = {"trainer": None}
+
+    def epoch() -> int:
+        trainer: Any = clock["trainer"]
+        return int(trainer.state.epoch or 0) if trainer else 0
+
+    collator = Collator(shape, settings.data.heading_dropout if settings.data.headings else 0.0, run.seed, epoch)
+    sampler = LengthGrouped(optim.batch_size, training.lengths, run.seed)
+    callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
+    if validation is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=optim.patience))
+    set_seed(run.seed)
+    trainer = ItemTrainer(
+        model,
+        _arguments(settings, folder, validation is not None, processes),
+        data_collator=collator,
+        train_dataset=training,
+        eval_dataset=validation,
+        compute_metrics=lambda p: _validation_metrics(p, keys),
+        callbacks=callbacks,
+        head_lr=optim.head_lr,
+        sampler=sampler,
+    )
+    trainer.remove_callback(PrinterCallback)
+    clock["trainer"] = trainer  # type: ignore[assignment]  # the collator asks it for the epoch
+    return trainer
+
+
+def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes: int) -> TrainingArguments:
+    optim, run = settings.optim, settings.run
+    device = pick_device("auto")
+    on_gpu = device.type == "cuda"
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=optim.epochs,
+        per_device_train_batch_size=max(1, optim.batch_size // processes),
+        per_device_eval_batch_size=_SCORE_BATCH,
+        learning_rate=optim.lr,
+        weight_decay=optim.weight_decay,
+        warmup_steps=optim.warmup,
+        max_grad_norm=optim.max_grad_norm,
+        lr_scheduler_type="linear",
+        eval_strategy="epoch" if validates else "no",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=validates,
+        metric_for_best_model="macro_f1" if validates else None,
+        greater_is_better=True if validates else None,
+        logging_strategy="epoch",
+        report_to=[run.report_to] if run.report_to else [],
+        disable_tqdm=True,
+        seed=run.seed,
+        data_seed=run.seed,
+        use_cpu=not on_gpu,
+        bf16=uses_bf16(run.precision, device),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        ddp_backend=("nccl" if on_gpu else "gloo") if processes > 1 else None,
+        dataloader_pin_memory=on_gpu,
+    )
+
+
+def _validation_metrics(prediction: Any, keys: list[str]) -> dict[str, float]:
+    """Macro-F1 at the best cut of each theme, so that early stopping does not wait for scores to settle around one half."""
+    gold = np.asarray(prediction.label_ids) > 0.5
+    scores = _sigmoid(np.asarray(prediction.predictions, dtype=np.float64))
+    found = evaluate(gold, scores >= np.array(best_thresholds(gold, scores)), ["validation"] * len(gold), keys)
+    return {"macro_f1": found.macro_f1, "micro_f1": found.micro_f1}
+
+
+def score(
+    model: PreTrainedModel, items: ItemDataset, shape: WindowShape, precision: str = "fp32"
+) -> NDArray[np.float64]:
+    """Scores in [0, 1]: float64[n_items, n_themes], headings shown."""
+    collator = Collator(shape, 0.0, 0, lambda: 0)
+    order = sorted(range(len(items)), key=lambda i: -len(items[i]["text_ids"]))
+    out = np.zeros((len(items), model.config.num_labels))
+    model.eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        for start in range(0, len(order), _SCORE_BATCH):
+            chosen = order[start : start + _SCORE_BATCH]
+            members: Sequence[Encoded] = [items[i] for i in chosen]
+            batch = collator(members)
+            logits = model(**{k: batch[k] for k in ("input_ids", "attention_mask", "token_type_ids")}).logits
+            out[chosen] = _sigmoid(pool(logits.float(), batch["window_item"], len(chosen)).double().numpy())
+    return out
+
+
+def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))

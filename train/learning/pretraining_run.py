@@ -1,0 +1,148 @@
+"""A pretraining run from settings to shipped checkpoint: vocabulary, packed text, loop, export."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from tokenizers import Tokenizer
+
+from train.errors import ConfigError, NoText
+from train.learning.devices import process_group, rank_and_size
+from train.learning.pretraining import Pretraining
+from train.learning.pretraining_settings import PretrainingSettings, VocabularySettings
+from train.learning.pretraining_text import PackedText, digest_text, pack_text, read_documents
+from train.learning.vocabulary import learn_vocabulary, save_pretrained_tokenizer
+
+_LOG = logging.getLogger(__name__)
+
+_POINTS_IN_CARD = 12
+
+
+def pretrain(settings: PretrainingSettings) -> Path:
+    """Trains until the budget is used up and writes the checkpoint; returns its folder.
+
+    Raises:
+        NoText: no text where the settings say.
+        ConfigError: a weight for a source that is not there, nothing to export yet, or a work folder of another run.
+    """
+    if settings.run.n_threads:
+        torch.set_num_threads(settings.run.n_threads)
+    if not settings.text.path.is_dir():
+        raise NoText(settings.text.path, "not a folder; give the folder of texts with text.path=FOLDER")
+    with process_group(settings.run.device):
+        tokenizer, text = _prepare(settings)
+        pretraining = Pretraining(settings, text, tokenizer.get_vocab_size())
+        if not settings.run.export_only:
+            pretraining.run()
+        elif not pretraining.progress.step:
+            raise ConfigError(f"{pretraining.state_file}: no state to export; run without run.export_only first")
+        if rank_and_size()[0] == 0:
+            export(pretraining, settings, tokenizer, text)
+    return settings.run.output_dir
+
+
+def _prepare(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
+    """Vocabulary and packed text; the first process makes them, the others find them made."""
+    rank, n_processes = rank_and_size()
+    if rank:
+        dist.barrier()
+    tokenizer = _vocabulary(settings.text.path, settings.vocabulary, settings.run.work_dir)
+    text = pack_text(settings.text.path, tokenizer, settings.run.work_dir / "packed")
+    if n_processes > 1 and not rank:
+        dist.barrier()
+    _LOG.info("tokens by source: %s", text.source_sizes())
+    if strangers := sorted(set(settings.text.weights) - set(text.sources)):
+        raise ConfigError(f"text.weights: no source named {', '.join(strangers)}; there are {', '.join(text.sources)}")
+    return tokenizer, text
+
+
+def _vocabulary(text: Path, settings: VocabularySettings, work_dir: Path) -> Tokenizer:
+    file = work_dir / f"vocabulary-{digest_text(text, json.dumps(asdict(settings)))}.json"
+    if not file.is_file():
+        _LOG.info("learning the vocabulary")
+        paragraphs = (paragraph for document in read_documents(text) for paragraph in document.paragraphs)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        half_done = file.with_suffix(".half-done")
+        learn_vocabulary(paragraphs, **asdict(settings)).save(str(half_done))
+        half_done.replace(file)
+    return Tokenizer.from_file(str(file))
+
+
+def export(pretraining: Pretraining, settings: PretrainingSettings, tokenizer: Tokenizer, text: PackedText) -> None:
+    """Writes a standard transformers checkpoint in fp16, with tokenizer and model card; draws the loss curve."""
+    output = settings.run.output_dir
+    output.mkdir(parents=True, exist_ok=True)
+    pretraining.model.as_shipped().save_pretrained(output)
+    save_pretrained_tokenizer(tokenizer, settings.network.max_positions, output)
+    curve = _read_curve(pretraining.loss_file)
+    (output / "README.md").write_text(_card(pretraining, settings, text, curve), encoding="utf-8")
+    if curve:
+        _draw(curve, settings.run.work_dir / "loss.png")
+    _LOG.info("written to %s", output)
+
+
+def _read_curve(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+
+def _card(
+    pretraining: Pretraining, settings: PretrainingSettings, text: PackedText, curve: list[dict[str, Any]]
+) -> str:
+    network, progress, weights = settings.network, pretraining.progress, settings.text.weights
+    config = pretraining.model.bert_lm.config
+    n_weights = sum(weight.numel() for weight in pretraining.model.parameters())
+    longest = max(phase.length for phase in settings.phases[: progress.phase + 1])
+    sources = [f"| {name} | {size:,} | {weights.get(name, 1.0):g} |" for name, size in text.source_sizes().items()]
+    return "\n".join(
+        [
+            "---\nlanguage: zh\nlibrary_name: transformers\npipeline_tag: fill-mask\n---",
+            "# A small Chinese encoder for administrative prose\n",
+            f"BERT with {network.n_layers} layers of width {network.width} and {network.n_heads} heads: "
+            f"{n_weights / 1e6:.1f} M weights, stored in fp16.",
+            f"Its {config.vocab_size:,} tokens were learned from the text below: each Han character and each digit is one,",
+            "Latin words are cut into short pieces, case and full-width forms are folded.\n",
+            f"Pretrained as a masked language model with `python -m train.pretrain` on {datetime.now(UTC):%Y-%m-%d}:",
+            f"{progress.step:,} steps, {progress.tokens:,} tokens, {progress.seconds / 60:.0f} minutes, seed {settings.seed}.",
+            f"Blocks held up to {longest} tokens: positions beyond were not trained.\n",
+            "## Text\n\nParagraphs that repeat were dropped. The weight is how often an epoch reads the source.\n",
+            "| source | tokens | weight |\n|---|---|---|",
+            *sources,
+            "\n## Loss (nats per masked token)\n",
+            "| tokens seen | training | held-out documents |\n|---|---|---|",
+            *_curve_rows(curve),
+            "\n## Use\n",
+            "`AutoModel.from_pretrained(FOLDER)`, `AutoTokenizer.from_pretrained(FOLDER)`. Made to be fine-tuned, not to generate.",
+            "It knows the words of the texts named above, and shares their slant.\n",
+        ]
+    )
+
+
+def _curve_rows(curve: list[dict[str, Any]]) -> list[str]:
+    every = max(1, len(curve) // _POINTS_IN_CARD)
+    points = curve[every - 1 :: every]
+    return [f"| {c['tokens']:,} | {c['loss']:.2f} | {_rounded(c['held_out_loss'])} |" for c in points]
+
+
+def _rounded(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.2f}"
+
+
+def _draw(curve: list[dict[str, Any]], file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    millions = [c["tokens"] / 1e6 for c in curve]
+    axes.plot(millions, [c["loss"] for c in curve], label="training")
+    if curve[-1]["held_out_loss"] is not None:
+        axes.plot(millions, [c["held_out_loss"] for c in curve], label="held out")
+    axes.set(xlabel="million tokens", ylabel="loss, nats per masked token")
+    axes.legend()
+    figure.savefig(file)

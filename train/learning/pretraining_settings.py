@@ -1,0 +1,151 @@
+"""The settings of a pretraining run, checked once; the defaults and what they mean stand in `configs/pretrain.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from train.errors import ConfigError
+
+
+@dataclass
+class TextSettings:
+    """What is read."""
+
+    path: Path
+    weights: dict[str, float]
+    held_out: float
+
+
+@dataclass
+class VocabularySettings:
+    """How the vocabulary is learned."""
+
+    size: int
+    min_count: int
+    n_latin: int
+    max_latin_chars: int
+
+
+@dataclass
+class NetworkSettings:
+    """The shape of the BERT."""
+
+    n_layers: int
+    width: int
+    n_heads: int
+    ffn_width: int
+    max_positions: int
+    dropout: float
+
+
+@dataclass
+class MaskingSettings:
+    """Which tokens are to be guessed."""
+
+    prob: float
+    span_probs: list[float]
+
+
+@dataclass
+class OptimSettings:
+    """AdamW and its schedule."""
+
+    lr: float
+    beta2: float
+    weight_decay: float
+    warmup_steps: int
+    decay: str
+    max_grad_norm: float
+
+
+@dataclass
+class PhaseSettings:
+    """A stretch of the run with blocks of one length."""
+
+    until: float
+    length: int
+    batch_size: int
+
+
+@dataclass
+class BudgetSettings:
+    """When the run ends: at the first of the two that is reached."""
+
+    steps: int | None
+    minutes: float | None
+
+
+@dataclass
+class RunSettings:
+    """Where and how the run is carried out; nothing here changes what is learned."""
+
+    output_dir: Path
+    work_dir: Path
+    device: str
+    precision: str
+    n_threads: int
+    checkpoint_minutes: float
+    log_steps: int
+    export_only: bool
+
+
+@dataclass
+class PretrainingSettings:
+    """All settings of a run."""
+
+    text: TextSettings
+    vocabulary: VocabularySettings
+    network: NetworkSettings
+    masking: MaskingSettings
+    optim: OptimSettings
+    phases: list[PhaseSettings]
+    budget: BudgetSettings
+    run: RunSettings
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Checks all ranges.
+
+        Raises:
+            ConfigError: naming every setting that is out of range.
+        """
+        if faults := [message for is_fine, message in self._rules() if not is_fine]:
+            raise ConfigError("pretraining settings: " + "; ".join(faults))
+
+    def _rules(self) -> list[tuple[bool, str]]:
+        network, masking, optim, budget, run = self.network, self.masking, self.optim, self.budget, self.run
+        untils = [phase.until for phase in self.phases]
+        longest = max((phase.length for phase in self.phases), default=0)
+        return [
+            (0 <= self.text.held_out < 0.5, f"text.held_out={self.text.held_out}: expected 0 or more, below 0.5"),
+            (all(w >= 0 for w in self.text.weights.values()), "text.weights: expected 0 or more"),
+            (200 <= self.vocabulary.size <= 2**16, f"vocabulary.size={self.vocabulary.size}: expected 200 to 65536"),
+            (min(network.n_layers, network.n_heads) > 0, "network.n_layers and network.n_heads: expected 1 or more"),
+            (
+                network.n_heads > 0 and network.width % network.n_heads == 0,
+                f"network.width={network.width}: expected a multiple of network.n_heads={network.n_heads}",
+            ),
+            (0 <= network.dropout < 1, f"network.dropout={network.dropout}: expected 0 or more, below 1"),
+            (0 < masking.prob < 1, f"masking.prob={masking.prob}: expected between 0 and 1"),
+            (abs(sum(masking.span_probs) - 1) < 1e-6, f"masking.span_probs={list(masking.span_probs)}: must sum to 1"),
+            (optim.lr > 0, f"optim.lr={optim.lr}: expected above 0"),
+            (optim.decay in {"linear", "cosine"}, f"optim.decay={optim.decay}: expected linear or cosine"),
+            (bool(untils) and untils == sorted(untils) and untils[-1] == 1, "phases: until must rise and end at 1"),
+            (all(p.length >= 8 and p.batch_size > 0 for p in self.phases), "phases: length from 8, batch_size from 1"),
+            (
+                longest <= network.max_positions,
+                f"phases: length {longest} exceeds network.max_positions={network.max_positions}",
+            ),
+            (bool(budget.steps or budget.minutes), "budget: give budget.steps or budget.minutes, or both"),
+            (min(budget.steps or 0, budget.minutes or 0) >= 0, "budget.steps and budget.minutes: expected above 0"),
+            (run.log_steps > 0, f"run.log_steps={run.log_steps}: expected 1 or more"),
+            (run.precision in {"auto", "bf16", "fp32"}, f"run.precision={run.precision}: expected auto, bf16 or fp32"),
+        ]
+
+    def what_is_learned(self) -> dict[str, Any]:
+        """The settings on which data, network and task depend, as plain values: all but budget, optim and run."""
+        values = asdict(self)
+        del values["budget"], values["optim"], values["run"], values["text"]["path"]
+        return values

@@ -1,0 +1,220 @@
+"""One retraining run, from rows to a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from train.corpus.dataset import Corpus, build_corpus
+from train.errors import ConfigError
+from train.evaluation.metrics import best_thresholds, evaluate, label_matrix
+from train.learning.settings import TrainSettings
+from train.resources import resource
+from train.rows import Row, read_rows
+from train.tagging import bundle as layout
+from train.tagging.windows import WindowShape
+from train.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from train.learning.fit import Fitted
+
+_WORK = "checkpoints"
+BUILTIN = "builtin"
+
+
+@dataclass(slots=True)
+class Material:
+    """What a run works with."""
+
+    taxonomy: Taxonomy
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerBase
+    shape: WindowShape
+    source: str | None
+
+
+def retrain(settings: TrainSettings) -> dict[str, Any]:
+    """Fits, thresholds, tests and writes the bundle into `settings.folder`.
+
+    A folder in which the same run was killed is taken up; one that holds a finished bundle is returned as it is.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        YaodianError: settings, rows, splits or the encoder are at fault; nothing is written then.
+    """
+    settings.check()
+    folder = settings.folder
+    if (folder / layout.DIGESTS).is_file():
+        _require_same(settings, folder)
+        return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
+    _prepare(settings)
+    material = _material(settings)
+    _start(settings, folder)
+    fitted, thresholds, where = _fit(settings, material)
+    metrics = _test(settings, material, fitted, thresholds) | {"thresholds_from": where, "epochs": fitted.epochs}
+    if _is_main():
+        _write(settings, material, fitted, thresholds, metrics)
+    _wait_for_others()
+    return metrics
+
+
+def _prepare(settings: TrainSettings) -> None:
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    source = settings.init or settings.encoder.path
+    if source in (None, BUILTIN) or Path(str(source)).is_dir():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # nothing of this run lives on a hub, so nothing may wait for one
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    if settings.run.n_threads:
+        torch.set_num_threads(settings.run.n_threads)
+
+
+def _material(settings: TrainSettings) -> Material:
+    from train.learning.encoder import find_encoder, load_tokenizer, window_shape
+
+    data = settings.data
+    taxonomy = Taxonomy.load(settings.labels)
+    source = resource("data") / "starter" if data.path == BUILTIN else Path(data.path)
+    rows = read_rows(source, taxonomy, annotated=True)
+    corpus = build_corpus(
+        rows, taxonomy, held_out=data.held_out, validation=data.validation, leakage=data.leakage, seed=settings.run.seed
+    )
+    encoder = find_encoder(settings.encoder, settings.init)
+    tokenizer = load_tokenizer(encoder, [r["text"] for r in corpus.train])
+    shape = window_shape(tokenizer, settings.encoder.max_length, data.overlap, data.max_path, data.headings)
+    return Material(taxonomy, corpus, tokenizer, shape, encoder)
+
+
+def _fit(settings: TrainSettings, material: Material) -> tuple[Fitted, list[float], str]:
+    """The network, the thresholds, and what they were fitted on."""
+    from transformers import set_seed
+
+    from train.learning.batches import ItemDataset
+    from train.learning.encoder import load_model
+    from train.learning.fit import fit, score
+    from train.learning.out_of_fold import out_of_fold_scores
+
+    corpus, taxonomy, tokenizer, shape = material.corpus, material.taxonomy, material.tokenizer, material.shape
+
+    def make() -> PreTrainedModel:
+        set_seed(settings.run.seed)
+        return load_model(material.source, settings.encoder, taxonomy, len(tokenizer))
+
+    validation = ItemDataset(corpus.validation, tokenizer, taxonomy)
+    work = settings.folder / _WORK
+    fitted = fit(make(), ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
+    if settings.data.n_folds:
+        rows = [*corpus.train, *corpus.validation]
+        scores = out_of_fold_scores(rows, make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
+        where = f"out-of-fold scores of {settings.data.n_folds} folds"
+    else:
+        rows, where = corpus.validation, "validation scores"
+        scores = score(fitted.model, validation, shape)
+    return fitted, best_thresholds(label_matrix(rows, taxonomy.keys), scores), where
+
+
+def _test(settings: TrainSettings, material: Material, fitted: Fitted, thresholds: list[float]) -> dict[str, Any]:
+    """F1 on the held-out plans, with and without items that nearly repeat a training item."""
+    from train.learning.batches import ItemDataset
+    from train.learning.fit import score
+
+    corpus, keys = material.corpus, material.taxonomy.keys
+    part = corpus.test or corpus.validation
+    scores = score(fitted.model, ItemDataset(part, material.tokenizer, material.taxonomy), material.shape)
+    predicted = scores >= np.array(thresholds)
+    fresh = sorted(set(range(len(part))) - set(corpus.repeated)) if corpus.repeated else []
+    return {
+        "test_is": "held-out plans" if corpus.test else "validation plans: nothing was held out",
+        "test": _scores(part, predicted, list(range(len(part))), keys),
+        "leakage": {
+            "mode": settings.data.leakage,
+            "repeated": len(corpus.repeated),
+            "dropped": len(corpus.dropped),
+            "without": _scores(part, predicted, fresh, keys) if fresh else None,
+        },
+        "data_digest": corpus.digest,
+        "history": fitted.history,
+    }
+
+
+def _scores(rows: Sequence[Row], predicted: NDArray[np.bool_], chosen: list[int], keys: list[str]) -> dict[str, Any]:
+    gold = label_matrix([rows[i] for i in chosen], keys)
+    return evaluate(gold, predicted[chosen], [rows[i]["plan"] for i in chosen], keys).as_dict()
+
+
+def _write(
+    settings: TrainSettings, material: Material, fitted: Fitted, thresholds: list[float], metrics: dict[str, Any]
+) -> None:
+    """Writes all files of the bundle; the digests come last and make it whole."""
+    from train.learning.card import model_card
+    from train.learning.curves import draw_curves
+    from train.learning.export import export_onnx
+
+    folder = settings.folder
+    fitted.model.save_pretrained(folder)
+    material.tokenizer.save_pretrained(folder)
+    export_onnx(fitted.model, folder / layout.MODEL)
+    split = material.corpus.split
+    texts = {
+        layout.TAXONOMY: material.taxonomy.dump(),
+        layout.THRESHOLDS: _json(dict(zip(material.taxonomy.keys, [round(t, 6) for t in thresholds], strict=True))),
+        layout.WINDOWS: _json(material.shape.as_dict()),
+        layout.METRICS: _json(metrics),
+        layout.SPLIT: _json({"train": split.train, "validation": split.validation, "test": split.test}),
+        layout.CARD: model_card(material.taxonomy, thresholds, settings, material.corpus, metrics),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    draw_curves(fitted.history, folder / "curves.png")
+    layout.seal(folder, [p.name for p in folder.iterdir() if p.is_file() and p.name != layout.DIGESTS])
+    shutil.rmtree(folder / _WORK, ignore_errors=True)
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+
+
+def _start(settings: TrainSettings, folder: Path) -> None:
+    """Records the settings; an unfinished run in the folder must have had the same ones."""
+    if (folder / layout.SETTINGS).is_file():
+        _require_same(settings, folder)
+    elif _is_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / layout.SETTINGS).write_text(_recorded(settings), encoding="utf-8")
+
+
+def _require_same(settings: TrainSettings, folder: Path) -> None:
+    if (folder / layout.SETTINGS).read_text(encoding="utf-8") != _recorded(settings):
+        raise ConfigError(
+            f"{folder}: holds a run with other settings (see its config.yaml); choose another run.dir or remove it"
+        )
+
+
+def _recorded(settings: TrainSettings) -> str:
+    return str(yaml.safe_dump(settings.as_dict(), allow_unicode=True, sort_keys=False))
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _wait_for_others() -> None:
+    import torch
+
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()

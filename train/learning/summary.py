@@ -1,0 +1,60 @@
+"""What a run says at its end: F1 on the held-out plans, where the bundle lies, a sample tagged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from train.learning.settings import TrainSettings
+from train.resources import resource
+from train.taxonomy import Taxonomy
+
+_SHOWN = 8
+
+
+def summarise(settings: TrainSettings, metrics: dict[str, Any], console: Console | None = None) -> None:
+    """Prints the figures of a finished run and, where `run.sample` names a plan, its first items with their tags."""
+    console = console or Console()
+    taxonomy = Taxonomy.load(settings.folder / "taxonomy.yaml")
+    test = metrics["test"]
+    table = Table(title=f"F1 on {metrics['test_is']} ({test['n_plans']} plans, {test['n_items']} items)")
+    for name in ("theme", "support", "precision", "recall", "F1"):
+        table.add_column(name, justify="left" if name == "theme" else "right")
+    for theme in taxonomy.themes:
+        s = test["per_label"][theme.key]
+        table.add_row(f"{theme.zh} {theme.key}", str(s["support"]), *(_f(s[k]) for k in ("precision", "recall", "f1")))
+    console.print(table)
+    for name in ("macro_f1", "micro_f1"):
+        low, high = test["ci95"][name]
+        console.print(f"{name} {_f(test[name])}  95 % [{_f(low)}, {_f(high)}]")
+    leak = metrics["leakage"]
+    if leak["without"]:
+        console.print(
+            f"without {leak['repeated']} near-duplicates of training items: macro_f1 {_f(leak['without']['macro_f1'])}"
+        )
+    console.print(f"bundle: {settings.folder}", soft_wrap=True)
+    if settings.run.sample:
+        _show_sample(settings, console)
+
+
+def _show_sample(settings: TrainSettings, console: Console) -> None:
+    from train.tagging import Tagger
+
+    sample = Path(str(settings.run.sample))
+    sample = sample if sample.exists() else resource("data") / "sample" / sample.name
+    tagger = Tagger.load(settings.folder)
+    names = {t.key: t.zh for t in tagger.bundle.taxonomy.themes}
+    rows = tagger.tag(sample)
+    table = Table(title=f"{sample.name}: the first {min(_SHOWN, len(rows))} of {len(rows)} items")
+    for name in ("number", "themes", "text"):
+        table.add_column(name)
+    for row in rows[:_SHOWN]:
+        table.add_row(row["number"], "、".join(names[k] for k in row["labels"]) or "-", row["text"][:48])
+    console.print(table)
+
+
+def _f(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, NoReturn, cast
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from train.errors import ConfigError, YaodianError
-from train.learning.settings import TrainSettings
+from train.errors import ConfigError, MissingExtra, YaodianError
 from train.resources import resource
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from train.learning.settings import TrainSettings
 
 
 def settings_from(config: DictConfig) -> TrainSettings:
@@ -21,35 +24,102 @@ def settings_from(config: DictConfig) -> TrainSettings:
     Raises:
         ConfigError: a setting is missing, unknown, of the wrong type or out of range.
     """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from train.learning.settings import TrainSettings
+
     try:
         merged = OmegaConf.merge(OmegaConf.structured(TrainSettings), config)
         settings = cast(TrainSettings, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"training settings: {' '.join(str(error).split())[:300]}") from None
+        raise ConfigError(f"training settings: {error.full_key}: {str(error).splitlines()[0]}") from None
     settings.check()
     return settings
 
 
-@hydra.main(version_base="1.3", config_path=str(resource("configs").resolve()), config_name="train")
-def _composed(config: DictConfig) -> float | None:
-    from train.learning.summary import summarise
+def main(overrides: Sequence[str] | None = None) -> None:
+    """Retrains; a user's fault becomes one line on stderr and exit code 2.
 
+    Args:
+        overrides: Hydra overrides; those on the command line if None.
+    """
+    if overrides is not None:
+        sys.argv = [sys.argv[0], *overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print and end with exit code 1
     try:
-        settings = settings_from(config)
-        from train.learning.retraining import retrain
+        import hydra
+        from hydra.errors import HydraException
 
-        metrics = retrain(settings)
+        command = hydra.main(version_base="1.3", config_path=str(resource("configs").resolve()), config_name="train")(
+            _job
+        )
+        with _processes():
+            command()
+    except ModuleNotFoundError as error:
+        _give_up(_missing(error))
+    except HydraException as error:
+        _give_up(str(error).splitlines()[0])
+    except KeyboardInterrupt:
+        _give_up("stopped; the same command with its run.dir goes on from the last epoch", 130)
+
+
+def _job(config: DictConfig) -> float | None:
+    """One run. What a user can mend ends the process here, as Hydra adds lines of its own to an error that passes through it."""
+    try:
+        return _retrain(config)
     except YaodianError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        _give_up(str(error))
+    except ModuleNotFoundError as error:
+        _give_up(_missing(error))
+
+
+def _retrain(config: DictConfig) -> float | None:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    settings = settings_from(config)
+    run = HydraConfig.get()
+    if run.mode == RunMode.MULTIRUN:
+        settings.run.dir = str(run.runtime.output_dir)  # each run of a sweep in a folder of its own
+    # Torch takes seconds to import, which a wrong setting need not wait for.
+    from train.learning.retraining import retrain
+    from train.learning.summary import find_sample, summarise
+
+    sample = find_sample(settings.run.sample)
+    metrics = retrain(settings)
     if os.environ.get("RANK", "0") == "0":
-        summarise(settings, metrics)
+        summarise(settings, metrics, sample)
     return cast("float | None", metrics["test"]["macro_f1"])
 
 
-def main() -> None:
-    """Runs with the overrides on the command line."""
-    _composed()
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Where `torchrun` started several processes, joins them and agrees on a folder, whose default is the time of day."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    import torch.distributed as dist
+
+    from train.learning.devices import process_group
+
+    with process_group("auto"):
+        if not any(argument.startswith("run.dir=") for argument in sys.argv):
+            folder = [f"models/runs/{datetime.now():%Y%m%d-%H%M%S}"]
+            dist.broadcast_object_list(folder)
+            sys.argv.append(f"run.dir={folder[0]}")
+        yield
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    if (error.name or "").split(".")[0] == "train":
+        raise error
+    return f"{MissingExtra('retraining', 'train')} (no module {error.name})"
+
+
+def _give_up(message: str, code: int = 2) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,9 +43,7 @@ def read_items(paths: Sequence[Path], output: Path | None, without: set[str], sk
     found = find_files(paths)
     failures: list[tuple[str, str]] = []
     if output is None:
-        for plan in _plans(found, repairs, failures, skipped):
-            for row in plan.rows():
-                print(dump_row(row))
+        _print_rows(_plans(found, repairs, failures, skipped))
     else:
         with open_writer(output, None) as writer:
             for plan in _plans(found, repairs, failures, skipped):
@@ -73,6 +73,19 @@ def tag_files(paths: Sequence[Path], output: Path, model: Path | None) -> int:
         writer.failures.extend(failures)
     _say_done(output, len(found), failures)
     return len(failures)
+
+
+def _print_rows(plans: Iterator[Plan]) -> None:
+    """JSON Lines on stdout, in UTF-8 also where a Chinese Windows would redirect it as GBK."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    try:
+        for plan in plans:
+            for row in plan.rows():
+                print(dump_row(row))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plans(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,7 +17,6 @@ from train.errors import YaodianError
 app = typer.Typer(
     name="yaodian",
     help="Numbered items of health work plans, tagged with themes. 卫生健康工作要点:条目与主题。",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -118,15 +117,24 @@ def _give_up(message: str) -> NoReturn:
 def main() -> None:
     """Runs the command; a user's fault is one line on stderr and exit code 2."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
     except YaodianError as error:
         _give_up(str(error))
-    except KeyboardInterrupt:
+    except _USAGE_ERROR as error:
+        _give_up(_usage(error))
+    except (KeyboardInterrupt, typer.Abort):
         print("stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+
+
+# Typer's newer versions carry a click of their own, older ones use the one that is installed.
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def _usage(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "yaodian"
+    return f"{' '.join(error.format_message().split())} See `{command} --help`."
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from train.taxonomy import Taxonomy
 Row = dict[str, Any]
 COLUMNS = ("plan", "title", "year", "issuer", "number", "path", "text", "units", "labels", "scores")
 _SHOWN_FAULTS = 20
+_MAX_BYTES = 1 << 30  # a hundred times the starter corpus and more
 # Readers of JSON Lines that split as str.splitlines does would cut a row at these.
 _ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
@@ -86,6 +87,8 @@ def _files(source: Path) -> list[Path]:
 
 def _lines(path: Path) -> list[str]:
     try:
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise RowError(f"{path}: {size >> 20:,} MiB, more than the {_MAX_BYTES >> 20:,} MiB read; split it")
         return path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise RowError(f"{path}: not UTF-8; save the rows as UTF-8") from None
@@ -96,19 +99,19 @@ def _lines(path: Path) -> list[str]:
 def _parse(line: str, taxonomy: Taxonomy | None) -> tuple[Row | None, str]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, "not JSON"
     if not isinstance(row, dict):
         return None, "not a JSON object"
-    name = f"{row.get('plan')} {row.get('number')}"
+    name = " ".join(f"{row.get('plan')} {row.get('number', '')}".split())
     for key, kind in (("plan", str), ("text", str)):
         if not isinstance(row.get(key), kind) or not row[key].strip():
             return None, f"{name}: `{key}` must be text"
     path = row.setdefault("path", [])
     if not isinstance(path, list) or not all(isinstance(p, str) for p in path):
         return None, f"{name}: `path` must be a list of headings"
-    row.setdefault("number", "")
-    row.setdefault("units", "")
+    for key in ("number", "units"):  # a spreadsheet on the way makes numbers of them, or leaves them empty
+        row[key] = "" if row.get(key) is None else str(row[key])
     if "labels" not in row:
         return row, ""
     labels = row["labels"]

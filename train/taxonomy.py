@@ -127,7 +127,7 @@ class Taxonomy:
         """The labelling configuration for Label Studio: item, its place in the plan, one checkbox per theme and `none`."""
         choices = "\n".join(
             f"    <Choice value={quoteattr(t.key)} alias={quoteattr(t.key)} html={quoteattr(_caption(t))} "
-            f'hint={quoteattr(t.definition)} hotkey="{n}" background={quoteattr(t.colour)}/>'
+            f"hint={quoteattr(t.definition)} {_hotkey(n)}background={quoteattr(t.colour)}/>"
             for n, t in enumerate(self.themes, 1)
         )
         return f"""<View>
@@ -143,6 +143,10 @@ class Taxonomy:
   <TextArea name="comment" toName="item" rows="1" editable="true" placeholder="备注(可不填)Comment, optional"/>
 </View>
 """
+
+
+def _hotkey(n: int) -> str:
+    return f'hotkey="{n}" ' if n < 10 else ""  # a key of two digits would be pressed as two keys
 
 
 def _caption(theme: Theme) -> str:
@@ -161,7 +165,14 @@ def _faults_of(entry: dict[str, Any], number: int) -> list[str]:
         faults.append(f"{name}: colour must look like '#1f77b4', got {entry.get('colour')!r}")
     if unknown := sorted(set(map(str, entry)) - _FIELDS):
         faults.append(f"{name}: unknown field {', '.join(unknown)}")
-    for pattern in entry.get("keywords") or []:
+    return faults + _keyword_faults(entry.get("keywords") or [], str(name))
+
+
+def _keyword_faults(patterns: Any, name: str) -> list[str]:
+    if not isinstance(patterns, list):
+        return [f"{name}: keywords must be a list of regular expressions"]
+    faults = []
+    for pattern in patterns:
         try:
             re.compile(str(pattern))
         except re.error as error:

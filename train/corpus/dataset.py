@@ -93,6 +93,7 @@ def build_corpus(
     for at, row in enumerate(rows):
         if at not in drop:
             parts[places[row["plan"]]].append(row)
+    _require_something(parts, len(drop), taxonomy)
     repeated = {b for _, b in crossing}
     return Corpus(
         **parts,
@@ -106,6 +107,15 @@ def build_corpus(
 def digest(rows: Sequence[Row]) -> str:
     """SHA-256 over the rows as JSON Lines."""
     return hashlib.sha256("".join(dump_row(r) + "\n" for r in rows).encode()).hexdigest()
+
+
+def _require_something(parts: dict[str, list[Row]], n_dropped: int, taxonomy: Taxonomy) -> None:
+    advice = f"after {n_dropped} near-repeats of held-out items were dropped: hold out other plans (data.held_out) or set data.leakage=report"
+    if empty := [name for name in ("train", "validation") if not parts[name]]:
+        raise SplitError(f"nothing is left of {' and '.join(empty)} {advice}")
+    seen = {label for row in parts["train"] for label in row["labels"]}
+    if missing := [k for k in taxonomy.keys if k not in seen]:
+        raise SplitError(f"no training example of {', '.join(missing)} {advice}")
 
 
 def _crosses(a: int, b: int, rows: Sequence[Row], places: dict[str, str]) -> bool:

@@ -104,7 +104,8 @@ def deal(
         theme = min((i for i in range(len(left)) if left[i] > 0), key=lambda i: left[i], default=len(left) - 1)
         name = max(order, key=lambda n: counts[n][theme])
         empty = [i for i, part in enumerate(parts) if not part]
-        among = empty if len(empty) >= len(order) else range(len(parts))
+        hungry = [i for i in range(len(parts)) if wanted[i][-1] > 0] or list(range(len(parts)))
+        among = empty if len(empty) >= len(order) else hungry
         part = max(among, key=lambda i: (wanted[i][theme], wanted[i][-1]))
         parts[part].append(name)
         wanted[part] -= counts[name]

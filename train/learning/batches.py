@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -11,7 +12,7 @@ import torch
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from train.rows import Row
-from train.tagging.windows import WindowShape, cut, path_text, stack
+from train.tagging.windows import WindowShape, cut, item_text, path_text, stack
 from train.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ItemDataset(torch.utils.data.Dataset[Encoded]):
     """Tokenised items."""
 
     def __init__(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, taxonomy: Taxonomy) -> None:
-        texts = _ids(tokenizer, [r["text"] for r in rows])
+        texts = _ids(tokenizer, [item_text(r["text"]) for r in rows])
         paths = _ids(tokenizer, [path_text(r["path"]) for r in rows])
         self.items: list[Encoded] = [
             {"at": at, "text_ids": t, "path_ids": p, "labels": [float(k in r.get("labels", ())) for k in taxonomy.keys]}
@@ -87,11 +88,19 @@ class Collator:
 
 
 class LengthGrouped(LengthGroupedSampler):
-    """Batches of items of like length, in an order that seed and epoch alone decide."""
+    """Batches of items of like length, in an order that seed and epoch alone decide.
+
+    All batches are full, the last one by going round to the first items again: several processes then share every batch evenly, and
+    their mean gradient is the one of a single process.
+    """
 
     def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
         super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
         self.seed, self.epoch = seed, 0
+
+    def __len__(self) -> int:
+        size: int = self.batch_size
+        return math.ceil(len(self.lengths) / size) * size
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the data loader at the start of an epoch, also of one that is resumed."""
@@ -99,4 +108,5 @@ class LengthGrouped(LengthGroupedSampler):
 
     def __iter__(self) -> Iterator[int]:
         self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(list(super().__iter__()))
+        order = list(super().__iter__())
+        return (order[at % len(order)] for at in range(len(self)))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 BUILTIN = "builtin"
 _VOCABULARY_SIZE = 5000
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")  # name or owner/name; anything else is meant as a folder
+_REACH_SECONDS = 5
 
 
 def find_encoder(settings: EncoderSettings, init: str | None) -> str | None:
@@ -38,13 +44,12 @@ def find_encoder(settings: EncoderSettings, init: str | None) -> str | None:
     if settings.path == BUILTIN:
         folder = resource("models") / "encoder"
         return str(folder) if (folder / "config.json").is_file() else None
-    if (
-        settings.path is not None
-        and Path(settings.path).is_dir()
-        and not (Path(settings.path) / "config.json").is_file()
-    ):
+    if settings.path is None:
+        return None
+    named = Path(settings.path)
+    if (named.is_dir() or not _HUB_ID.fullmatch(settings.path)) and not (named / "config.json").is_file():
         raise EncoderError(
-            f"{settings.path}: no encoder there; expected config.json, model.safetensors and tokenizer.json"
+            f"encoder.path={settings.path}: no encoder there; expected a folder with config.json, model.safetensors and tokenizer.json"
         )
     return settings.path
 
@@ -65,7 +70,7 @@ def load_tokenizer(source: str | None, texts: Sequence[str]) -> PreTrainedTokeni
     tokenizer = _load(AutoTokenizer, source, {})
     missing = [n for n in ("cls_token_id", "sep_token_id", "pad_token_id") if getattr(tokenizer, n, None) is None]
     if missing or not tokenizer.is_fast:
-        raise EncoderError(f"{source}: not a BERT-like tokenizer ({', '.join(missing) or 'no tokenizer.json'})")
+        raise EncoderError(f"encoder {source}: not a BERT-like tokenizer ({', '.join(missing) or 'no tokenizer.json'})")
     return tokenizer
 
 
@@ -85,10 +90,10 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
         "id2label": dict(enumerate(taxonomy.keys)),
         "label2id": {k: i for i, k in enumerate(taxonomy.keys)},
         "problem_type": "multi_label_classification",
-        "hidden_dropout_prob": settings.dropout,
-        "attention_probs_dropout_prob": settings.dropout,
-        "classifier_dropout": settings.dropout,
     }
+    if settings.dropout is not None:
+        of = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+        names |= dict.fromkeys(of, settings.dropout)
     if source is None:
         config = BertConfig(
             vocab_size=n_tokens,
@@ -103,10 +108,22 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
     model = _load(
         AutoModelForSequenceClassification, source, names | {"dtype": torch.float32, "ignore_mismatched_sizes": True}
     )
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions and positions < settings.max_length:
-        raise EncoderError(f"{source}: takes {positions} tokens; set encoder.max_length={positions} or less")
+    _require_bert_like(model.config, source, settings.max_length, n_tokens)
     return model
+
+
+def _require_bert_like(config: Any, source: str, max_length: int, n_tokens: int) -> None:
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and positions < max_length:
+        raise EncoderError(f"encoder {source}: takes {positions} tokens; set encoder.max_length={positions} or less")
+    if getattr(config, "type_vocab_size", 0) < 2:
+        raise EncoderError(
+            f"encoder {source}: not BERT-like, it knows no token types and could not tell headings from text"
+        )
+    if config.vocab_size < n_tokens:
+        raise EncoderError(
+            f"encoder {source}: its tokenizer has {n_tokens} tokens, its network {config.vocab_size}; they do not belong together"
+        )
 
 
 def window_shape(
@@ -118,26 +135,60 @@ def window_shape(
 
 
 def _load(loader: Any, source: str, arguments: dict[str, Any]) -> Any:
-    local = Path(source).is_dir()
-    if local:
+    """From a folder, else from what the hub left on this machine, else from the hub."""
+    arguments = arguments | {"trust_remote_code": False}
+    if Path(source).is_dir():
         _refuse_code(Path(source))
+        try:
+            return loader.from_pretrained(source, local_files_only=True, **arguments)
+        except _FAULTS as error:
+            raise EncoderError(f"encoder {source}: not a readable checkpoint ({_first_line(error)})") from None
     try:
-        return loader.from_pretrained(
-            source, local_files_only=local or _offline(), trust_remote_code=False, **arguments
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        advice = "not a readable checkpoint" if local else _ADVICE
-        raise EncoderError(f"encoder {source}: {advice} ({first[:160]})") from None
+        return loader.from_pretrained(source, local_files_only=True, **arguments)
+    except _FAULTS:
+        _require_hub(source)
+    try:
+        return loader.from_pretrained(source, **arguments)
+    except _FAULTS as error:
+        raise EncoderError(f"encoder {source}: cannot be fetched; {_WITHOUT_HUB} ({_first_line(error)})") from None
 
 
-_ADVICE = (
-    "cannot be fetched; without a network give a folder, encoder.path=FOLDER, or use encoder=yaodian, which is shipped"
-)
+_FAULTS = (OSError, ValueError, RuntimeError, KeyError, ImportError)
+_WITHOUT_HUB = "without a network give a folder, encoder.path=FOLDER, or use encoder=yaodian, which is shipped"
 
 
-def _offline() -> bool:
-    return os.environ.get("HF_HUB_OFFLINE", "") in ("1", "true", "True", "ON", "on", "YES", "yes")
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _require_hub(source: str) -> None:
+    """Asks the hub once, since its client tries for a minute before it says that there is none.
+
+    Raises:
+        EncoderError: the hub does not answer within seconds, or is switched off.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "ON", "YES"):
+        why = "HF_HUB_OFFLINE is set"
+    else:
+        why = _why_unreachable(constants.ENDPOINT)
+    if why:
+        raise EncoderError(f"encoder {source}: is not on this machine and cannot be fetched; {_WITHOUT_HUB} ({why})")
+
+
+def _why_unreachable(url: str) -> str:
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # the hub's own address
+    try:
+        with urllib.request.urlopen(request, timeout=_REACH_SECONDS):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError:
+        return ""  # an answer
+    except urllib.error.URLError as error:
+        # The hub's client brings certificates of its own.
+        return "" if isinstance(error.reason, ssl.SSLError) else f"{url} does not answer: {error.reason}"
+    except OSError as error:
+        return f"{url} does not answer: {error}"
 
 
 def _refuse_code(folder: Path) -> None:

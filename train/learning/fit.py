@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
+from train.errors import MissingExtra
 from train.evaluation.metrics import best_thresholds, evaluate
 from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
+from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
 from train.learning.progress import Progress
 from train.learning.settings import TrainSettings
@@ -34,7 +35,7 @@ class Fitted:
     Attributes:
         model: in evaluation mode, on the CPU.
         epochs: epochs after which the returned weights stood (the best ones where a validation part was given).
-        history: what the Trainer logged.
+        history: what the Trainer logged of each epoch, without how long it took.
     """
 
     model: PreTrainedModel
@@ -58,10 +59,11 @@ class ItemTrainer(Trainer):
         return (loss, {"logits": pooled}) if return_outputs else loss
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
-        """Loss, logits and labels of one batch, all by item."""
+        """Logits and labels of one batch, by item; no loss, as the last batch of several processes is padded with other items."""
+        inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss, outputs = self.compute_loss(model, self._prepare_inputs(inputs), return_outputs=True)
-        return loss.detach(), outputs["logits"].detach(), inputs["labels"]
+            _, outputs = self.compute_loss(model, inputs, return_outputs=True)
+        return None, outputs["logits"].detach(), inputs["labels"]
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Evaluation shows the headings."""
@@ -148,13 +150,27 @@ def fit(
         trainer.add_callback(StopAfter(epochs))
     if settings.run.progress and trainer.is_world_process_zero():
         trainer.add_callback(Progress(folder.name, epochs or settings.optim.epochs))
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
-    best = trainer.state.best_global_step if validation is not None else None
-    steps = best or trainer.state.global_step
-    per_epoch = max(1, round(trainer.state.global_step / max(1, trainer.state.epoch or 1)))
-    fitted = trainer.model.to("cpu").eval()
-    return Fitted(fitted, max(1, round(steps / per_epoch)), list(trainer.state.log_history))
+    patience = settings.optim.patience if validation is not None else None
+    last, state = last_whole(folder) or (None, None)
+    if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
+        fitted = type(model).from_pretrained(state.best_model_checkpoint or last, local_files_only=True)
+    else:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        # Without the wrapper that computes in bf16, which would be exported with the network.
+        fitted = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        state = trainer.state
+    steps = state.best_global_step if validation is not None and state.best_global_step else state.global_step
+    per_epoch = max(1, round(state.global_step / max(1, state.epoch or 1)))
+    return Fitted(fitted.to("cpu").eval(), max(1, round(steps / per_epoch)), _history(state.log_history))
+
+
+def _history(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    timed = ("_runtime", "_per_second")
+    return [
+        {k: v for k, v in entry.items() if not k.endswith(timed)}
+        for entry in log
+        if "loss" in entry or "eval_loss" in entry
+    ]
 
 
 def _trainer(
@@ -179,6 +195,7 @@ def _trainer(
     callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=optim.patience))
+        callbacks += _reports(settings)
     set_seed(run.seed)
     trainer = ItemTrainer(
         model,
@@ -194,6 +211,19 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     clock["trainer"] = trainer  # type: ignore[assignment]  # the collator asks it for the epoch
     return trainer
+
+
+def _reports(settings: TrainSettings) -> list[TrainerCallback]:
+    """Curves of the main fit in `tensorboard/` of the run, where `run.report_to` asks for them."""
+    if settings.run.report_to is None or int(os.environ.get("RANK", "0")):
+        return []
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtra("run.report_to=tensorboard", "train") from None
+    from transformers.integrations import TensorBoardCallback
+
+    return [TensorBoardCallback(SummaryWriter(str(settings.folder / "tensorboard")))]
 
 
 def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes: int) -> TrainingArguments:
@@ -217,7 +247,8 @@ def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes
         metric_for_best_model="macro_f1" if validates else None,
         greater_is_better=True if validates else None,
         logging_strategy="epoch",
-        report_to=[run.report_to] if run.report_to else [],
+        report_to=[],  # `_reports` adds what is asked for
+        restore_callback_states_from_checkpoint=True,  # how long early stopping has waited
         disable_tqdm=True,
         seed=run.seed,
         data_seed=run.seed,
@@ -233,9 +264,11 @@ def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes
 def _validation_metrics(prediction: Any, keys: list[str]) -> dict[str, float]:
     """Macro-F1 at the best cut of each theme, so that early stopping does not wait for scores to settle around one half."""
     gold = np.asarray(prediction.label_ids) > 0.5
-    scores = _sigmoid(np.asarray(prediction.predictions, dtype=np.float64))
+    logits = np.asarray(prediction.predictions, dtype=np.float64)
+    scores = _sigmoid(logits)
+    loss = float(np.mean(np.logaddexp(0, np.where(gold, -logits, logits))))
     found = evaluate(gold, scores >= np.array(best_thresholds(gold, scores)), ["validation"] * len(gold), keys)
-    return {"macro_f1": found.macro_f1, "micro_f1": found.micro_f1}
+    return {"loss": loss, "macro_f1": found.macro_f1, "micro_f1": found.micro_f1}
 
 
 def score(

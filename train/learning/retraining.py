@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +16,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from train.corpus.dataset import Corpus, build_corpus
-from train.errors import ConfigError
+from train.corpus.dataset import Corpus, build_corpus, digest
+from train.corpus.splits import fold_plans
+from train.errors import ConfigError, OutputError
 from train.evaluation.metrics import best_thresholds, evaluate, label_matrix
 from train.learning.settings import TrainSettings
 from train.resources import resource
@@ -41,7 +44,7 @@ class Material:
     corpus: Corpus
     tokenizer: PreTrainedTokenizerBase
     shape: WindowShape
-    source: str | None
+    make: Callable[[], PreTrainedModel]
 
 
 def retrain(settings: TrainSettings) -> dict[str, Any]:
@@ -57,70 +60,81 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
     """
     settings.check()
     folder = settings.folder
+    taxonomy, rows = _rows(settings)
+    recorded = _recorded(settings, taxonomy, rows)
     if (folder / layout.DIGESTS).is_file():
-        _require_same(settings, folder)
+        _require_same(recorded, folder)
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
-    material = _material(settings)
-    _start(settings, folder)
-    fitted, thresholds, where = _fit(settings, material)
+    material = _material(settings, taxonomy, rows)
+    model = material.make()
+    _start(recorded, folder)
+    fitted, thresholds, where = _fit(settings, material, model)
     metrics = _test(settings, material, fitted, thresholds) | {"thresholds_from": where, "epochs": fitted.epochs}
+    _wait_for_others()  # they may still read what is tidied away
     if _is_main():
-        _write(settings, material, fitted, thresholds, metrics)
+        with _reported(folder):
+            _write(settings, material, fitted, thresholds, metrics)
     _wait_for_others()
     return metrics
+
+
+def _rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row]]:
+    taxonomy = Taxonomy.load(settings.labels)
+    path = settings.data.path
+    return taxonomy, read_rows(resource("data") / "starter" if path == BUILTIN else path, taxonomy, annotated=True)
 
 
 def _prepare(settings: TrainSettings) -> None:
     import torch
     from transformers.utils import logging as transformers_logging
 
-    source = settings.init or settings.encoder.path
-    if source in (None, BUILTIN) or Path(str(source)).is_dir():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # nothing of this run lives on a hub, so nothing may wait for one
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.optim.batch_size % processes:
+        raise ConfigError(
+            f"optim.batch_size must be a multiple of the {processes} processes, got {settings.optim.batch_size}"
+        )
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     if settings.run.n_threads:
         torch.set_num_threads(settings.run.n_threads)
 
 
-def _material(settings: TrainSettings) -> Material:
-    from train.learning.encoder import find_encoder, load_tokenizer, window_shape
+def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row]) -> Material:
+    from transformers import set_seed
+
+    from train.learning.encoder import find_encoder, load_model, load_tokenizer, window_shape
 
     data = settings.data
-    taxonomy = Taxonomy.load(settings.labels)
-    source = resource("data") / "starter" if data.path == BUILTIN else Path(data.path)
-    rows = read_rows(source, taxonomy, annotated=True)
     corpus = build_corpus(
         rows, taxonomy, held_out=data.held_out, validation=data.validation, leakage=data.leakage, seed=settings.run.seed
     )
+    if data.n_folds:  # a theme that a fold lacks is said before hours of training, not after
+        fold_plans([*corpus.train, *corpus.validation], taxonomy, data.n_folds, settings.run.seed)
     encoder = find_encoder(settings.encoder, settings.init)
     tokenizer = load_tokenizer(encoder, [r["text"] for r in corpus.train])
     shape = window_shape(tokenizer, settings.encoder.max_length, data.overlap, data.max_path, data.headings)
-    return Material(taxonomy, corpus, tokenizer, shape, encoder)
+
+    def make() -> PreTrainedModel:
+        set_seed(settings.run.seed)
+        return load_model(encoder, settings.encoder, taxonomy, len(tokenizer))
+
+    return Material(taxonomy, corpus, tokenizer, shape, make)
 
 
-def _fit(settings: TrainSettings, material: Material) -> tuple[Fitted, list[float], str]:
+def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, list[float], str]:
     """The network, the thresholds, and what they were fitted on."""
-    from transformers import set_seed
-
     from train.learning.batches import ItemDataset
-    from train.learning.encoder import load_model
     from train.learning.fit import fit, score
     from train.learning.out_of_fold import out_of_fold_scores
 
     corpus, taxonomy, tokenizer, shape = material.corpus, material.taxonomy, material.tokenizer, material.shape
-
-    def make() -> PreTrainedModel:
-        set_seed(settings.run.seed)
-        return load_model(material.source, settings.encoder, taxonomy, len(tokenizer))
-
     validation = ItemDataset(corpus.validation, tokenizer, taxonomy)
     work = settings.folder / _WORK
-    fitted = fit(make(), ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
+    fitted = fit(model, ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
     if settings.data.n_folds:
         rows = [*corpus.train, *corpus.validation]
-        scores = out_of_fold_scores(rows, make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
+        scores = out_of_fold_scores(rows, material.make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
         where = f"out-of-fold scores of {settings.data.n_folds} folds"
     else:
         rows, where = corpus.validation, "validation scores"
@@ -189,24 +203,42 @@ def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
-def _start(settings: TrainSettings, folder: Path) -> None:
+def _start(recorded: str, folder: Path) -> None:
     """Records the settings; an unfinished run in the folder must have had the same ones."""
     if (folder / layout.SETTINGS).is_file():
-        _require_same(settings, folder)
+        _require_same(recorded, folder)
     elif _is_main():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / layout.SETTINGS).write_text(_recorded(settings), encoding="utf-8")
+        with _reported(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f"{layout.SETTINGS}.part"
+            part.write_text(recorded, encoding="utf-8")
+            part.replace(folder / layout.SETTINGS)
 
 
-def _require_same(settings: TrainSettings, folder: Path) -> None:
-    if (folder / layout.SETTINGS).read_text(encoding="utf-8") != _recorded(settings):
+def _require_same(recorded: str, folder: Path) -> None:
+    try:
+        there = (folder / layout.SETTINGS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        there = ""
+    if there != recorded:
         raise ConfigError(
-            f"{folder}: holds a run with other settings (see its config.yaml); choose another run.dir or remove it"
+            f"{folder}: holds a run with other settings or other rows (see its config.yaml); choose another run.dir or remove it"
         )
 
 
-def _recorded(settings: TrainSettings) -> str:
-    return str(yaml.safe_dump(settings.as_dict(), allow_unicode=True, sort_keys=False))
+def _recorded(settings: TrainSettings, taxonomy: Taxonomy, rows: Sequence[Row]) -> str:
+    """All that a result depends on, as config.yaml holds it."""
+    themes = hashlib.sha256(taxonomy.dump().encode()).hexdigest()
+    data = settings.as_dict() | {"digests": {"rows": digest(rows), "taxonomy": themes}}
+    return str(yaml.safe_dump(data, allow_unicode=True, sort_keys=False))
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); choose another run.dir") from None
 
 
 def _is_main() -> bool:

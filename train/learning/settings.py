@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,10 @@ from train.corpus.dataset import LEAKAGE
 from train.errors import ConfigError
 
 PRECISIONS = ("auto", "bf16", "fp32")
+REPORTS = ("tensorboard",)
+
+# (whether it holds, the setting, what is allowed, what was given)
+Rule = tuple[bool, str, str, Any]
 
 
 @dataclass
@@ -27,7 +31,7 @@ class EncoderSettings:
     width: int
     n_heads: int
     ffn_width: int
-    dropout: float
+    dropout: float | None
 
 
 @dataclass
@@ -82,7 +86,6 @@ class TrainSettings:
     data: DataSettings
     optim: OptimSettings
     run: RunSettings
-    experiment: str | None = field(default=None)
 
     def check(self) -> None:
         """Names every setting that is out of its range.
@@ -90,32 +93,7 @@ class TrainSettings:
         Raises:
             ConfigError: with all faults.
         """
-        d, o, e, r = self.data, self.optim, self.encoder, self.run
-        shares = isinstance(d.held_out, (int, float)) and not isinstance(d.held_out, bool) and 0 <= d.held_out < 1
-        names = isinstance(d.held_out, list) and all(isinstance(n, str) for n in d.held_out)
-        rules = [
-            (shares or names, "data.held_out", "a share in [0, 1) or a list of plan names", d.held_out),
-            (0 < d.validation < 1, "data.validation", "a share in (0, 1)", d.validation),
-            (
-                d.n_folds == 0 or d.n_folds >= 2,
-                "data.n_folds",
-                "0 (no out-of-fold thresholds) or at least 2",
-                d.n_folds,
-            ),
-            (d.leakage in LEAKAGE, "data.leakage", "one of " + ", ".join(LEAKAGE), d.leakage),
-            (0 <= d.heading_dropout <= 1, "data.heading_dropout", "a probability", d.heading_dropout),
-            (0 <= d.max_path <= e.max_length // 2, "data.max_path", "0 to half of encoder.max_length", d.max_path),
-            (0 <= d.overlap < e.max_length // 4, "data.overlap", "0 to a quarter of encoder.max_length", d.overlap),
-            (16 <= e.max_length <= 4096, "encoder.max_length", "16 to 4096 tokens", e.max_length),
-            (e.width % max(1, e.n_heads) == 0, "encoder.width", "a multiple of encoder.n_heads", e.width),
-            (0 <= e.dropout < 1, "encoder.dropout", "a probability below 1", e.dropout),
-            (o.epochs >= 1, "optim.epochs", "at least 1", o.epochs),
-            (o.batch_size >= 1, "optim.batch_size", "at least 1", o.batch_size),
-            (o.lr > 0 and o.head_lr > 0, "optim.lr", "above 0", (o.lr, o.head_lr)),
-            (0 <= o.warmup < 1, "optim.warmup", "a share in [0, 1)", o.warmup),
-            (o.patience >= 1, "optim.patience", "at least 1", o.patience),
-            (r.precision in PRECISIONS, "run.precision", "one of " + ", ".join(PRECISIONS), r.precision),
-        ]
+        rules = [*_encoder_rules(self.encoder), *_data_rules(self), *_optim_rules(self.optim), *_run_rules(self.run)]
         if faults := [f"{name} must be {wanted}, got {given!r}" for holds, name, wanted, given in rules if not holds]:
             raise ConfigError("; ".join(faults))
 
@@ -127,3 +105,51 @@ class TrainSettings:
     def folder(self) -> Path:
         """The run's folder."""
         return Path(self.run.dir)
+
+
+def _encoder_rules(e: EncoderSettings) -> list[Rule]:
+    counts = [(f"encoder.{name}", getattr(e, name)) for name in ("n_layers", "width", "n_heads", "ffn_width")]
+    return [
+        *((n >= 1, name, "at least 1", n) for name, n in counts),
+        (e.n_heads < 1 or e.width % e.n_heads == 0, "encoder.width", "a multiple of encoder.n_heads", e.width),
+        (16 <= e.max_length <= 4096, "encoder.max_length", "16 to 4096 tokens", e.max_length),
+        (e.dropout is None or 0 <= e.dropout < 1, "encoder.dropout", "a probability below 1, or null", e.dropout),
+    ]
+
+
+def _data_rules(settings: TrainSettings) -> list[Rule]:
+    d, length = settings.data, settings.encoder.max_length
+    share = isinstance(d.held_out, (int, float)) and not isinstance(d.held_out, bool) and 0 <= d.held_out < 1
+    names = isinstance(d.held_out, list) and all(isinstance(n, str) for n in d.held_out)
+    return [
+        (bool(d.path), "data.path", "`builtin`, a .jsonl file or a folder of them", d.path),
+        (share or names, "data.held_out", "a share in [0, 1) or a list of plan names", d.held_out),
+        (0 < d.validation < 1, "data.validation", "a share in (0, 1)", d.validation),
+        (d.n_folds in (0, *range(2, 101)), "data.n_folds", "0 (thresholds from validation) or 2 to 100", d.n_folds),
+        (d.leakage in LEAKAGE, "data.leakage", "one of " + ", ".join(LEAKAGE), d.leakage),
+        (0 <= d.heading_dropout <= 1, "data.heading_dropout", "a probability", d.heading_dropout),
+        (0 <= d.max_path <= length // 2, "data.max_path", "0 to half of encoder.max_length", d.max_path),
+        (0 <= d.overlap < max(1, length // 4), "data.overlap", "0 to a quarter of encoder.max_length", d.overlap),
+    ]
+
+
+def _optim_rules(o: OptimSettings) -> list[Rule]:
+    counts = [(f"optim.{name}", getattr(o, name)) for name in ("epochs", "batch_size", "patience")]
+    return [
+        *((n >= 1, name, "at least 1", n) for name, n in counts),
+        (0 < o.lr < 1, "optim.lr", "between 0 and 1", o.lr),
+        (0 < o.head_lr < 1, "optim.head_lr", "between 0 and 1", o.head_lr),
+        (0 <= o.weight_decay < 1, "optim.weight_decay", "0 or more, below 1", o.weight_decay),
+        (0 <= o.warmup < 1, "optim.warmup", "a share in [0, 1)", o.warmup),
+        (o.max_grad_norm >= 0, "optim.max_grad_norm", "0 (no clipping) or more", o.max_grad_norm),
+    ]
+
+
+def _run_rules(r: RunSettings) -> list[Rule]:
+    return [
+        (bool(r.dir), "run.dir", "a folder", r.dir),
+        (0 <= r.seed < 2**32, "run.seed", "0 to 4294967295", r.seed),
+        (r.precision in PRECISIONS, "run.precision", "one of " + ", ".join(PRECISIONS), r.precision),
+        (r.n_threads is None or r.n_threads >= 1, "run.n_threads", "at least 1, or null", r.n_threads),
+        (r.report_to in (None, *REPORTS), "run.report_to", "null or " + ", ".join(REPORTS), r.report_to),
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from train.errors import ConfigError
 from train.learning.settings import TrainSettings
 from train.resources import resource
 from train.taxonomy import Taxonomy
@@ -15,9 +16,23 @@ from train.taxonomy import Taxonomy
 _SHOWN = 8
 
 
-def summarise(settings: TrainSettings, metrics: dict[str, Any], console: Console | None = None) -> None:
-    """Prints the figures of a finished run and, where `run.sample` names a plan, its first items with their tags."""
-    console = console or Console()
+def find_sample(name: str | None) -> Path | None:
+    """The plan that `run.sample` names: a path, or a file of the shipped `data/sample`.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    if name is None:
+        return None
+    path = Path(name) if Path(name).exists() else resource("data") / "sample" / name
+    if not path.is_file():
+        raise ConfigError(f"run.sample={name}: no such file, here or in {path.parent}; give the path of a plan")
+    return path
+
+
+def summarise(settings: TrainSettings, metrics: dict[str, Any], sample: Path | None = None) -> None:
+    """Prints the figures of a finished run and, where a sample is given, its first items with their tags."""
+    console = Console()
     taxonomy = Taxonomy.load(settings.folder / "taxonomy.yaml")
     test = metrics["test"]
     table = Table(title=f"F1 on {metrics['test_is']} ({test['n_plans']} plans, {test['n_items']} items)")
@@ -36,15 +51,13 @@ def summarise(settings: TrainSettings, metrics: dict[str, Any], console: Console
             f"without {leak['repeated']} near-duplicates of training items: macro_f1 {_f(leak['without']['macro_f1'])}"
         )
     console.print(f"bundle: {settings.folder}", soft_wrap=True)
-    if settings.run.sample:
-        _show_sample(settings, console)
+    if sample:
+        _show_sample(settings, sample, console)
 
 
-def _show_sample(settings: TrainSettings, console: Console) -> None:
+def _show_sample(settings: TrainSettings, sample: Path, console: Console) -> None:
     from train.tagging import Tagger
 
-    sample = Path(str(settings.run.sample))
-    sample = sample if sample.exists() else resource("data") / "sample" / sample.name
     tagger = Tagger.load(settings.folder)
     names = {t.key: t.zh for t in tagger.bundle.taxonomy.themes}
     rows = tagger.tag(sample)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 _DIGITS = {c: i for i, c in enumerate("〇一二三四五六七八九")} | {"零": 0, "两": 2}
 _UNITS = {"十": 10, "百": 100}
 _CN = "[〇零一二三四五六七八九十百]{1,5}"
-_CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
+# Numbers that are one character each: ①–⑳ ㉑–㉟ ㊱–㊿ ❶–❿, ⑴–⒇, ⒈–⒛, ㈠–㈩.
+_CIRCLED, _ENCLOSED, _DOTTED, _ENCLOSED_CN = "①-⑳㉑-㉟㊱-㊿❶-❿", "⑴-⒇", "⒈-⒛", "㈠-㈩"
 _OPEN, _CLOSE = "[(（〔﹙]", "[)）〕﹚]"
 # After a bare digit number the text must not go on as a quantity: `5月底前…`, `3个中心`, `90%以上`, `2-3家`.
 _QUANTITY = (
@@ -63,13 +65,17 @@ _PATTERNS: list[tuple[str, re.Pattern[str]]] = [
         ("chapter", rf"(?P<p>第\s*(?P<n>{_CN}|\d{{1,2}})\s*章)\s*[、.．:：]?\s*"),
         ("section", rf"(?P<p>第\s*(?P<n>{_CN}|\d{{1,2}})\s*节)\s*[、.．:：]?\s*"),
         ("article", rf"(?P<p>第\s*(?P<n>{_CN}|\d{{1,3}})\s*条)\s*[、.．:：]?\s*"),
-        ("one_is", rf"(?P<p>(?P<n>{_CN})(?:是|要))\s*[,,、:：]?\s*"),
-        ("task_is", rf"(?P<p>(?P<n>{_CN})(?:、|,))\s*(?=是)"),
+        ("named", rf"(?P<p>(?:任务|行动|工程|举措)\s*(?P<n>{_CN}|\d{{1,2}}))\s*[:：]\s*"),
+        ("one_is", rf"(?P<p>(?P<n>{_CN})(?:是|要(?![素求点务领件闻害])))\s*[,，、:：]?\s*"),
+        ("task_is", rf"(?P<p>(?P<n>{_CN})(?:、|,|，))\s*(?=是)"),
         ("cn_paren", rf"(?P<p>{_OPEN}\s*(?P<n>{_CN})\s*{_CLOSE})\s*[、.．]?\s*"),
         ("cn_dot", rf"(?P<p>(?P<n>{_CN}))\s*[、.．]\s*"),
         ("cn_half", rf"(?P<p>(?P<n>{_CN})\s*[)）])\s*[、.．]?\s*"),
         ("num_paren", rf"(?P<p>{_OPEN}\s*(?P<n>\d{{1,3}})\s*{_CLOSE})\s*[、.．]?\s*"),
         ("circled", rf"(?P<p>(?P<n>[{_CIRCLED}]))\s*[、.．]?\s*"),
+        ("cn_paren", rf"(?P<p>(?P<n>[{_ENCLOSED_CN}]))\s*[、.．]?\s*"),
+        ("num_paren", rf"(?P<p>(?P<n>[{_ENCLOSED}]))\s*[、.．]?\s*"),
+        ("num", rf"(?P<p>(?P<n>[{_DOTTED}]))\s*"),
         ("num_num_num", r"(?P<p>\d{1,2}[.．]\d{1,2}[.．](?P<n>\d{1,2}))[、.．]?\s*(?![\d%‰])"),
         ("num_half", r"(?P<p>(?P<n>\d{1,3})\s*[)）])\s*[、.．]?\s*"),
         ("num", r"(?P<p>(?P<n>\d{1,3}))\s*(?:[、．]|[.](?!\d))\s*"),
@@ -78,6 +84,8 @@ _PATTERNS: list[tuple[str, re.Pattern[str]]] = [
 ]
 # `51.120指挥系统`, `3.65岁以上老年人`: the text itself begins with a figure.
 _BEFORE_FIGURE = re.compile(r"(?P<p>(?P<n>\d{1,3}))\s*[.．]\s*(?=\d)")
+# `1,加强…`, `2:深化…`: punctuation that also stands behind plain figures.
+_ODD_MARK = re.compile(r"(?P<p>(?P<n>\d{1,3}))\s*[,，。:：;；·]\s*(?=[\u4e00-\u9fff“\"《])")
 _LOST_DOT = re.compile(rf"(?P<p>(?P<n>\d{{1,3}}))(?P<gap>\s*){_QUANTITY}(?=[\u4e00-\u9fff“\"《])")
 
 
@@ -98,17 +106,17 @@ def read_marker(text: str) -> Marker | None:
 
 
 def read_doubtful(text: str) -> Marker | None:
-    """A plain number that is a marker only if the count confirms it: its dot is lost, or a figure follows the dot."""
+    """A plain number that is a marker only if the count confirms it: its dot is lost or odd, or a figure follows it."""
     lead = len(text) - len(text.lstrip())
-    found = _LOST_DOT.match(text, lead) or _BEFORE_FIGURE.match(text, lead)
+    found = _LOST_DOT.match(text, lead) or _BEFORE_FIGURE.match(text, lead) or _ODD_MARK.match(text, lead)
     if found and int(found["n"]) > 0:
         return Marker("num", int(found["n"]), found["p"], text[: found.end()], certain=False)
     return None
 
 
 def _value(count: str) -> int | None:
-    if count in _CIRCLED:
-        return _CIRCLED.index(count) + 1
+    if len(count) == 1 and unicodedata.category(count) == "No":
+        return int(unicodedata.numeric(count))
     if count.isdecimal():
         value = int(count)
     else:

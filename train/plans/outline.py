@@ -10,19 +10,28 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from train.plans.body import SHORT, is_page_number, is_prose
+from train.plans.body import SHORT, is_caption, is_page_number, is_prose, next_markers
 from train.plans.numbering import Marker, read_doubtful
+from train.plans.title import is_title
+from train.plans.units import is_units
 
 # Used only for a kind that turns up for the first time in the middle of a count.
 _RANK = {
     kind: rank
     for rank, kind in enumerate(
-        ["style", "part", "chapter", "section", "article", "plain", "cn_dot", "cn_paren", "cn_half", "num", "num_num",
+        ["style", "part", "chapter", "section", "article", "named", "plain", "cn_dot", "cn_paren", "cn_half", "num", "num_num",
          "num_num_num", "num_paren", "num_half", "circled", "one_is", "task_is"]
     )
 }  # fmt: skip
 _INNER_STOP = re.compile(r"[。!！;；](?=.)")
-_GENERAL = re.compile(r"总体要求|总体思路|指导思想|工作思路|基本原则|总体部署|总的要求|总要求|^[^,,。]{0,6}总体目标$")
+# `总体工作思路` announces general demands, `2024年工作思路` is the plan itself.
+_GENERAL = re.compile(
+    r"总体要求|总体思路|指导思想|^(?:总体)?工作思路|基本原则|总体部署|总的要求|总要求|^[^,，。]{0,6}总体目标$"
+)
+_ALL_GENERAL = re.compile(r"^(?:总体要求|总体思路|指导思想|基本原则|总的要求|总要求)(?:[和与及].{1,8})?$")
+# `一、二、三级医院…`, `5、6月份…`: enumerations unless the count says otherwise.
+_ENUMERATION = re.compile(r"\s*(?:[一二三四五]\s*、\s*)+[一二三四五]\s*[级类线期产孩批型]")
+_MONTHS = re.compile(r"\s*\d{1,2}\s*、\s*\d{1,2}\s*[月日号类期级]")
 _HEADING_LENGTH = 60
 _STOPPED_HEADING_LENGTH = 25
 _MAX_JUMP = 3
@@ -52,27 +61,38 @@ class Node:
 
     @property
     def printed(self) -> str:
-        """The line as a heading of a path: number and text as printed, white space folded."""
+        """The line as a heading of a path: number and text as printed, white space folded, none behind a dot or bracket."""
         mark = self.marker.mark if self.marker else ""
-        return re.sub(r"\s+", " ", (mark.strip() + self.text).strip())
+        gap = " " if mark[-1:].isspace() and mark.rstrip()[-1:].isalnum() else ""
+        return re.sub(r"\s+", " ", (mark.strip() + gap + self.text).strip())
 
     @property
     def is_heading(self) -> bool:
         """Whether the line only names what follows."""
-        text = self.text.strip()
         if self.marker is None:
             return self.kind != "root"
-        if len(text) > _HEADING_LENGTH or _INNER_STOP.search(text):
-            return False
-        stopped = text.endswith(("。", "!", "！", ";", "；"))
-        if self.children:
-            return not stopped or len(text) <= _STOPPED_HEADING_LENGTH
-        return bool(self.paragraphs) and not stopped
+        if self.is_title_like:
+            return bool(self.children) or any(not is_units(text) for _, text in self.paragraphs)
+        return bool(self.children) and len(self.text) <= _STOPPED_HEADING_LENGTH and not _INNER_STOP.search(self.text)
+
+    @property
+    def is_title_like(self) -> bool:
+        """Whether the line is short and ends neither with a stop nor in the middle of a sentence."""
+        return (
+            len(self.text) <= _HEADING_LENGTH
+            and not _INNER_STOP.search(self.text)
+            and not self.text.endswith(("。", "!", "！", ";", "；", ",", "，", "、"))
+        )
 
     @property
     def is_general(self) -> bool:
         """Whether the heading announces general demands, which are no items."""
         return len(self.text) <= SHORT and bool(_GENERAL.search(self.text))
+
+    @property
+    def is_all_general(self) -> bool:
+        """Whether the numbered points below the heading are general demands as well."""
+        return bool(_ALL_GENERAL.match(self.text.strip().rstrip("。:：")))
 
 
 def confirm(lines: list[str], markers: list[Marker | None]) -> list[Marker | None]:
@@ -90,16 +110,56 @@ def confirm(lines: list[str], markers: list[Marker | None]) -> list[Marker | Non
     """
     confirmed = list(markers)
     last: dict[str, int] = {}
+    readings = [
+        read_doubtful(t) if m and m.kind in ("num", "num_num") else None for t, m in zip(lines, markers, strict=True)
+    ]
+    followers = _followers(markers, readings)
     for at, marker in enumerate(markers):
         if marker is None:
             continue
-        if marker.kind == "num_num" and marker.value not in (1, last.get("num_num", -1) + 1):
-            marker = read_doubtful(lines[at]) or marker
-        following = _next(lines, markers, at, marker)
-        confirmed[at] = marker if _holds(marker, lines[at], last.get(marker.kind), following) else None
-        if confirmed[at]:
+        doubtful, (following, doubtful_following) = readings[at], followers[at]
+        if marker.kind == "num_num" and doubtful and _is_item_before_figure(marker, doubtful, last, doubtful_following):
+            marker, following = doubtful, doubtful_following
+        if _holds(marker, lines[at], last.get(marker.kind), following):
             last[marker.kind] = marker.value
+            confirmed[at] = marker
+        else:
+            confirmed[at] = None
     return confirmed
+
+
+def _followers(markers: list[Marker | None], readings: list[Marker | None]) -> list[tuple[int | None, int | None]]:
+    """The value with which the count goes on behind each line: that of its marker, and that of its doubtful reading.
+
+    It is the next certain marker of the same kind; a doubtful one nearer by counts where it goes on by one.
+    """
+    certain: dict[str, tuple[int, int | None]] = {}
+    doubtful: dict[int, int] = {}
+    nowhere = len(markers)
+
+    def following(marker: Marker | None) -> int | None:
+        if marker is None:
+            return None
+        at, value = certain.get(marker.kind, (nowhere, None))
+        nearer = marker.kind == "num" and doubtful.get(marker.value + 1, nowhere) < at
+        return marker.value + 1 if nearer else value
+
+    found: list[tuple[int | None, int | None]] = []
+    for at in range(len(markers) - 1, -1, -1):
+        marker, reading = markers[at], readings[at]
+        found.append((following(marker), following(reading)))
+        if marker and marker.certain:
+            certain[marker.kind] = at, marker.value
+        if reading:
+            doubtful[reading.value] = at
+    return found[::-1]
+
+
+def _is_item_before_figure(section: Marker, item: Marker, last: dict[str, int], following: int | None) -> bool:
+    """Whether `2.1型糖尿病` is the point 2 and not the section 2.1: the count of sections or that of points tells."""
+    if section.value not in (1, last.get("num_num", -1) + 1):
+        return True
+    return item.value == last.get("num", -1) + 1 and following == item.value + 1
 
 
 def _holds(marker: Marker, line: str, before: int | None, following: int | None) -> bool:
@@ -107,21 +167,13 @@ def _holds(marker: Marker, line: str, before: int | None, following: int | None)
     if not marker.certain:
         on = marker.value == (before or 0) + 1 and following in (None, marker.value + 1, 1)
         return (on and before is not None) or (marker.value == 1 and following == 2)
-    if re.match(r"\s*[一二三四五]\s*、\s*[一二三四五]\s*[级类]", line):
-        return False
+    if _ENUMERATION.match(line):
+        return marker.value == (before or 0) + 1 and following == marker.value + 1
+    if _MONTHS.match(line):
+        return marker.value in (1, (before or 0) + 1) and following in (None, 1, marker.value + 1)
+    if before is None and marker.kind in ("num_num", "num_num_num"):
+        return marker.value == 1 or following == marker.value + 1
     return before is None or marker.value <= before + _MAX_JUMP or following == marker.value + 1
-
-
-def _next(lines: list[str], markers: list[Marker | None], at: int, marker: Marker) -> int | None:
-    """The value of the next marker of a kind; a doubtful one counts where it goes on from `marker`."""
-    for later in range(at + 1, len(lines)):
-        found = markers[later]
-        if found and found.certain and found.kind == marker.kind:
-            return found.value
-        doubtful = read_doubtful(lines[later]) if found and found.kind in ("num", "num_num") else None
-        if doubtful and doubtful.kind == marker.kind and doubtful.value == marker.value + 1:
-            return doubtful.value
-    return None
 
 
 def build(lines: list[str], markers: list[Marker | None], hints: list[int], start: int, end: int) -> Node:
@@ -139,7 +191,7 @@ def build(lines: list[str], markers: list[Marker | None], hints: list[int], star
     """
     root = Node("root", None, "", -1)
     stack, seen = [root], set[tuple[str, str]]()
-    numbered = any(markers[start:end])
+    ahead = next_markers(markers[:end])
     for at in range(start, end):
         text, marker = lines[at], markers[at]
         if marker:
@@ -151,9 +203,9 @@ def build(lines: list[str], markers: list[Marker | None], hints: list[int], star
             node = Node("style", None, text.strip(), at, hints[at])
             while len(stack) > 1 and not (0 < stack[-1].level < hints[at]):
                 stack.pop()
-        elif _is_plain_heading(lines, markers, at, end, stack, numbered):
+        elif at + 1 < end and is_caption(text.strip()) and _heads_next(lines, markers, at, stack, ahead[at]):
             node = Node("plain", None, text.strip(), at)
-            _climb_plain(stack, next((m for m in markers[at + 1 : end] if m), None))
+            _climb_plain(stack, markers[at + 1])
         else:
             stack[-1].paragraphs.append((at, text.strip()))
             continue
@@ -179,25 +231,27 @@ def _climb(stack: list[Node], marker: Marker, seen: set[tuple[str, str]]) -> Non
         stack.pop()
 
 
-def _is_plain_heading(
-    lines: list[str], markers: list[Marker | None], at: int, end: int, stack: list[Node], numbered: bool
+def _heads_next(
+    lines: list[str], markers: list[Marker | None], at: int, stack: list[Node], following: Marker | None
 ) -> bool:
-    """A short line without number or full stop, directly above text that it can head."""
-    text = lines[at].strip()
-    if len(text) > SHORT or re.search(r"[。,;;!、,:：]|\d{4}年\d", text) or at + 1 >= end:
-        return False
-    if not numbered:
-        return is_prose(lines[at + 1])
-    following = markers[at + 1]
-    previous = lines[at - 1].rstrip() if at else "。"
-    ended = previous.endswith(("。", ")", "）", ";", "；", "!", "”")) or stack[-1].kind == "root"
-    return bool(following) and ended and any(n.kind == following.kind for n in stack if following)
+    """Whether a bare line heads what stands directly below it.
+
+    That is either a series which goes on or begins again there, or a paragraph of a section that has no numbers.
+    """
+    kinds, top = {n.kind for n in stack}, stack[-1]
+    ended = top.kind == "root" or lines[at - 1].rstrip().endswith(("。", ")", "）", ";", "；", "!", "！", "”"))
+    if below := markers[at + 1]:
+        return ended and (below.kind in kinds or top.kind == "root")
+    unnumbered = following is None or following.kind in kinds
+    opened = top.marker is None or (top.is_title_like and (ended or top.at == at - 1))
+    return unnumbered and opened and is_prose(lines[at + 1]) and not is_title(lines[at])
 
 
-def _climb_plain(stack: list[Node], following: Marker | None) -> None:
+def _climb_plain(stack: list[Node], below: Marker | None) -> None:
     """A heading without number goes above the series that it interrupts, beside earlier headings of its sort."""
     kinds = [n.kind for n in stack]
-    if "plain" in kinds:
-        del stack[kinds.index("plain") :]
-    elif following and following.kind in kinds:
-        del stack[kinds.index(following.kind) :]
+    if below:
+        cut = [kinds.index(kind) for kind in ("plain", below.kind) if kind in kinds]
+        del stack[min(cut, default=len(stack)) :]
+    elif kinds[-1] == "plain":
+        stack.pop()

@@ -15,7 +15,7 @@ from train.plans.numbering import read_marker
 from train.plans.outline import Node, build, confirm
 from train.plans.repair import RepairReport, Repairs, damage, repair
 from train.plans.title import find_issuer, find_year
-from train.plans.units import split_units
+from train.plans.units import is_units, split_units
 
 # What a line of the document became. All but "item" and "heading" are skips that `yaodian items --skipped` reports.
 ROLES = ("item", "heading", "title", "before the plan", "contents", "general demands", "introduction", "page number",
@@ -90,15 +90,18 @@ def outline_text(title: str | None, items: Sequence[tuple[str, list[str], str, s
             common += 1
         lines += path[common:]
         open_path = list(path)
-        lines.append(_separator(number) + text + units)
+        lines.append(_separator(number, text) + text + units)
     return "\n".join(lines) + "\n"
 
 
-def _separator(number: str) -> str:
+def _separator(number: str, text: str) -> str:
+    """What stands between a number and the text; a figure at the head of the text keeps away from the dot."""
     if re.fullmatch(r"\d+", number):
-        return f"{number}."
+        return f"{number}. " if text[:1].isdecimal() else f"{number}."
     if re.fullmatch("[〇零一二三四五六七八九十百]+", number):
         return f"{number}、"
+    if number.startswith(("任务", "行动", "工程", "举措")):
+        return f"{number}："
     if number.startswith("第") or re.fullmatch(r"[\d.]+", number):
         return f"{number} "
     return number
@@ -150,7 +153,7 @@ def _read(read: Sequence[Line], name: str, repairs: Repairs | None) -> Plan:
         if is_page_number(texts[at]) and not markers[at]:
             roles[at] = "page number"
     _drop_closing(root, roles)
-    _collect(root, [], False, plan.items, roles)
+    _collect(root, [], "", plan.items, roles)
     plan.lines = list(zip(texts, roles, strict=True))
     return plan
 
@@ -161,14 +164,16 @@ def _drop_closing(root: Node, roles: list[str]) -> None:
     while last.children:
         others = others or any(_has_tail(child) for child in last.children[:-1])
         last = last.children[-1]
-    if last.marker and last.paragraphs and not last.is_heading and not others:
-        for at, _ in last.paragraphs:
-            roles[at] = "after the plan"
-        last.paragraphs.clear()
+    if last.marker and not last.is_heading and not others:
+        for at, text in last.paragraphs:
+            if not is_units(text):
+                roles[at] = "after the plan"
+        last.paragraphs = [(at, text) for at, text in last.paragraphs if is_units(text)]
 
 
 def _has_tail(node: Node) -> bool:
-    return bool(node.marker and node.paragraphs and not node.is_heading) or any(_has_tail(c) for c in node.children)
+    own = bool(node.marker) and not node.is_heading and any(not is_units(text) for _, text in node.paragraphs)
+    return own or any(_has_tail(c) for c in node.children)
 
 
 def _mark_front(roles: list[str], contents: set[int], title_at: int, start: int) -> None:
@@ -181,15 +186,23 @@ def _mark_front(roles: list[str], contents: set[int], title_at: int, start: int)
             roles[at] = "general demands"
 
 
-def _collect(node: Node, path: list[str], general: bool, items: list[Item], roles: list[str]) -> None:
-    """Turns a node and what is below it into items, in reading order, and writes the role of every line."""
+def _collect(node: Node, path: list[str], general: str, items: list[Item], roles: list[str]) -> None:
+    """Turns a node and what is below it into items, in reading order, and writes the role of every line.
+
+    Args:
+        general: below a heading of general demands: "paragraphs" are no items, or "all" that stands there is none.
+    """
     heads = node.is_heading
     if node.kind == "root" or heads:
         if heads:
             roles[node.at] = "heading"
             path = [*path, node.printed]
-        general = general or (heads and node.is_general)
-        _paragraph_items(node, path, general, items, roles)
+        if heads and general != "all" and node.is_general:
+            general = "all" if node.is_all_general else "paragraphs"
+        _paragraph_items(node, path, bool(general), items, roles)
+    elif general == "all":
+        for at in [node.at, *(at for at, _ in node.paragraphs)]:
+            roles[at] = "general demands"
     else:
         _numbered_item(node, path, items, roles)
     for child in node.children:
@@ -197,26 +210,33 @@ def _collect(node: Node, path: list[str], general: bool, items: list[Item], role
 
 
 def _paragraph_items(node: Node, path: list[str], general: bool, items: list[Item], roles: list[str]) -> None:
+    own: list[Item] = []
     for at, text in node.paragraphs:
         if general or (node.kind == "root" and node.children):
             roles[at] = "general demands"
         elif node.children and node.children[0].at > at:
             roles[at] = "introduction"
-        elif not is_prose(text) and node.kind == "root":
+        elif (not is_prose(text) and node.kind == "root") or (is_units(text) and not own):
             roles[at] = "not a sentence"
+        elif is_units(text):
+            roles[at] = "item"
+            own[-1].units += text
         else:
             roles[at] = "item"
-            items.append(_item("", path, text))
+            own.append(_item("", path, text))
+    items.extend(own)
 
 
 def _numbered_item(node: Node, path: list[str], items: list[Item], roles: list[str]) -> None:
     for at in [node.at, *(at for at, _ in node.paragraphs)]:
         roles[at] = "item"
     text = "\n".join([node.text, *(text for _, text in node.paragraphs)]).strip()
-    if text:
-        items.append(_item(node.marker.printed if node.marker else "", path, text))
+    item = _item(node.marker.printed if node.marker else "", path, text)
+    if item.text:
+        items.append(item)
     else:
-        roles[node.at] = "not a sentence"
+        for at in [node.at, *(at for at, _ in node.paragraphs)]:
+            roles[at] = "not a sentence"
 
 
 def _item(number: str, path: list[str], text: str) -> Item:

@@ -15,13 +15,14 @@ _PINYIN = re.compile(rf"(?<=[{HAN}])[(（]\s*({_SYLLABLE})\s*[)）]")
 _TONE = re.compile(f"[{_TONED}]")
 _SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\t\v]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LEADING_MARKS = re.compile(r"^\s*\?{2,}\s*")
 # A question mark inside a run of single characters (`聯?系?人:`) was an ideographic space too.
 _SPACED_OUT = re.compile(rf"(?:(?<=^)|(?<=[\s:：(（]))([{HAN}](?:\?[{HAN}]){{1,4}})(?=[:：\s]|$)")
 # What no table turns back: question marks and replacement characters inside Chinese text, private-use
 # code points, Latin letters with diacritics amid Han characters.
 _DAMAGE = re.compile(
-    rf"\ufffd+|[\ue000-\uf8ff]+|(?<=[{HAN}])\?+(?=[{HAN}\d、,，。)”-])|\?{{2,}}|[(（]?[{_TONED}]+[)）]?(?=[{HAN}])"
+    rf"\ufffd+|[\ue000-\uf8ff]+|(?<=[{HAN}])\?+(?=[{HAN}\d、,，。)”-])|\?{{2,}}|[(（]?(?<![{_TONED}])[{_TONED}]+[)）]?(?=[{HAN}])"
 )
 # Characters that modern simplified prose does not use; a text with a share of them above this is Traditional script.
 _TRADITIONAL_SHARE = 0.03
@@ -31,8 +32,8 @@ _TRADITIONAL_SHARE = 0.03
 class Repairs:
     """Which steps run. All are on unless a caller turns one off."""
 
-    invisible: bool = True
     mojibake: bool = True
+    invisible: bool = True
     pinyin: bool = True
     question_marks: bool = True
     traditional: bool = True
@@ -73,10 +74,12 @@ def repair(lines: list[str], steps: Repairs | None = None) -> tuple[list[str], R
     """
     steps = steps or Repairs()
     report = RepairReport()
+    lines = [_join_surrogates(line) for line in lines]
     whole = "\n".join(lines)
     plan: list[tuple[str, bool, Callable[[str], str]]] = [
-        ("invisible", steps.invisible, _drop_invisible),
+        # Before the invisible characters go: a soft hyphen may be one byte of a character that was read as three.
         ("mojibake", steps.mojibake and _looks_mojibake(whole), _fix_mojibake),
+        ("invisible", steps.invisible, _drop_invisible),
         ("pinyin", steps.pinyin, _drop_pinyin if _has_debris(whole) else _keep),
         ("question_marks", steps.question_marks and "?" in whole, _fix_question_marks),
         ("traditional", steps.traditional and is_traditional(whole), _simplify),
@@ -114,6 +117,13 @@ def is_traditional(text: str) -> bool:
 def fold_width(text: str) -> str:
     """Full-width digits, Latin letters and signs of arithmetic to half width; punctuation keeps its width."""
     return text.translate(_width_table())
+
+
+def _join_surrogates(text: str) -> str:
+    """Pairs become the character they stand for, single ones U+FFFD, as no file and no converter takes them. No step: always."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _drop_invisible(text: str) -> str:

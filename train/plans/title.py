@@ -6,7 +6,8 @@ import re
 
 KINDS = "工作要点|要点|工作计划|工作总结|总结|工作打算|工作安排|工作思路|重点工作|实施方案|工作方案|行动方案|落实情况|完成情况|进展情况|推进情况|情况报告|情况汇报|工作报告|工作汇报|重点任务|任务清单|责任清单|任务分工|实施意见|行动计划|规划|计划|方案"
 _TITLE_END = re.compile(rf"(?:{KINDS})(?:的?(?:通知|报告|公示|公告|函))?(?:[(（][^()（）]{{1,20}}[)）])?$")
-_PUNCTUATION = re.compile(r"[。;;!!,,]")
+_LONGEST = 400  # a longer line is no title and no metadata; looking into one takes time that grows with its square
+_PUNCTUATION = re.compile(r"[。;；!！,，]")
 _YEAR = re.compile(r"(?<!\d)(20[0-4]\d|199\d)(?:\s*[-—~至]\s*20\d\d)?\s*年")
 _CN_YEAR = re.compile(r"二[〇○零Oo0][〇○零Oo0一二三四][〇○零Oo0一二三四五六七八九]年")
 _ANY_YEAR = re.compile(r"(?<!\d)(20[0-4]\d)(?!\d)")
@@ -15,7 +16,7 @@ _FIELD = re.compile(
 )
 _LABEL = re.compile(r"^(?:标\s*题|名\s*称|文件名称|题\s*目)\s*[:：]\s*")
 _ISSUER_FIELD = re.compile(
-    r"(?:发布机构|发文机关|发布单位|制发机关|发文单位|信息来源|来\s*源)\s*[:：]\s*([^\s|,,;;:：]{4,30})"
+    r"(?:发布机构|发文机关|发布单位|制发机关|发文单位|信息来源|来\s*源)\s*[:：]\s*([^\s|,，;；:：]{4,30})"
 )
 _BODY = r"(?:卫生健康委员会|卫生健康委|卫生健康局|卫生和计划生育委员会|卫生和计划生育局|卫生计生委|卫生计生局|卫健委|卫健局|卫计委|卫计局|卫生局|社会事业局|疾病预防控制局|疾控局|中心卫生院|卫生院|社区卫生服务中心|医院|疾病预防控制中心|疾控中心)"
 _ISSUER = re.compile(rf"[\u4e00-\u9fff]{{2,18}}?{_BODY}")
@@ -40,6 +41,8 @@ def find_title(lines: list[str]) -> tuple[str | None, int]:
     """
     best, best_at, best_rank = None, -1, (-1, -1)
     for at, line in enumerate(lines):
+        if len(line) > _LONGEST:
+            continue
         text = _LABEL.sub("", line.strip())
         text = re.split(r"\s{1,}(?=工作总结$|工作计划$)", text)[0].strip("《》 ")
         if not is_title(text) or text.startswith(("关于印发", "现将")) or " > " in text:
@@ -49,7 +52,7 @@ def find_title(lines: list[str]) -> tuple[str | None, int]:
             best, best_at, best_rank = text, at, rank
     if best is None:
         for line in lines:
-            if found := _FIELD.search(line):
+            if found := _FIELD.search(line[:_LONGEST]):
                 return found[1].strip("《》 "), -1
             if (found := re.search(r"《([^《》]{6,60})》", line)) and is_title(found[1]):
                 return found[1], -1

@@ -14,7 +14,11 @@ _ROLE = re.compile(
 _OFFICE = re.compile(
     r"(?:科室?|处室?|股室?|局|委|办|室|中心|医院|站|所|部门?|协会|单位|机构|卫生院|等|组|大队|支队|政府)$"
 )
-_LABEL = re.compile(r"(?:牵头|责任|配合|负责|主办|协办|承办|实施)(?:单位|科室|处室|股室|部门|人)?\s*[:：]")
+_LABEL = re.compile(r"(?:牵头|责任|配合|负责|主办|协办|承办|实施|分管)(?:单位|科室|处室|股室|部门|领导|人)?\s*[:：]")
+# `(甲科牵头,乙科配合)`, `(由甲科负责)`: a role at the end, which counts behind a full stop only.
+_ROLE_LAST = re.compile(r"^[^。:：]{2,150}(?:负责|牵头|配合|参与|承办|协办|组织实施|抓落实)$")
+_LONGEST_BARE = 200
+_MOST_BRACKETS = 20  # in a row; more are debris, and taking them one by one takes time that grows with their square
 _STOP = "。.!！;；"
 
 
@@ -33,13 +37,14 @@ def split_units(text: str) -> tuple[str, str]:
         ('推进总药师制度。', '(牵头单位:药政科;责任单位:各医院(含民营))')
     """
     rest, units, stop = text.rstrip(), "", ""
-    while rest:
+    for _ in range(_MOST_BRACKETS):
         body = rest.rstrip("。.;； ")
         start = _opening(body)
         if start is None:
             break
         inner, before = body[start + 1 : -1], body[:start].rstrip()
-        if not (_ROLE.match(inner) or (_only_offices(inner) and before.endswith(tuple(_STOP)))):
+        stopped = before.endswith(tuple(_STOP))
+        if not (_ROLE.match(inner) or (stopped and (_only_offices(inner) or _ROLE_LAST.match(inner)))):
             break
         stop = stop or rest[len(body) :].strip()
         units = rest[len(before) : len(body)].strip() + units
@@ -49,6 +54,13 @@ def split_units(text: str) -> tuple[str, str]:
     if rest and stop and rest[-1] not in _STOP:
         rest += stop[0]
     return rest, units
+
+
+def is_units(text: str) -> bool:
+    """Whether a paragraph is nothing but units: a bracket of its own, or `责任单位:疾控科` without one."""
+    text = text.strip()
+    bare = _LABEL.match(text) and len(text) <= _LONGEST_BARE and "。" not in text[:-1]
+    return bool(bare) or not split_units(text)[0]
 
 
 def _opening(text: str) -> int | None:
@@ -69,15 +81,21 @@ def _opening(text: str) -> int | None:
 
 
 def _only_offices(inner: str) -> bool:
-    names = [n.strip() for n in re.split(r"[、,,;;]|(?<=[科处股局委])和", inner) if n.strip()]
+    names = [n.strip() for n in re.split(r"[、,，;；]|(?<=[科处股局委])和", inner) if n.strip()]
     return bool(names) and all(len(n) <= 25 and _OFFICE.search(re.sub(r"[(（].*[)）]$", "", n)) for n in names)
 
 
 def _bare_units(text: str) -> tuple[str, str]:
-    """`…。责任单位:疾控科` without brackets: from the first role label behind a full stop to the end."""
-    for found in _LABEL.finditer(text):
-        before = text[: found.start()].rstrip()
-        tail = text[found.start() :]
-        if before and before[-1] in _STOP and len(tail) <= 200 and "。" not in tail[:-1]:
-            return before, tail.strip()
+    """`…。责任单位:疾控科` without brackets, or with one never closed: from the first role label behind a stop to the end."""
+    for found in _LABEL.finditer(text, max(0, len(text) - _LONGEST_BARE - 1)):
+        front = text[: found.start()].rstrip(" \t(（[【〔")
+        before = front.rstrip()
+        tail = text[len(before) :].strip()
+        if (
+            before
+            and (before[-1] in _STOP or front[-1] == "\n")
+            and len(tail) <= _LONGEST_BARE
+            and "。" not in tail[:-1]
+        ):
+            return before, tail
     return text, ""

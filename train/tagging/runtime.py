@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from train.errors import BundleError
 from train.rows import Row
 from train.tagging.bundle import MODEL, TOKENIZER, Bundle
-from train.tagging.windows import cut, highest, path_text, stack
+from train.tagging.windows import cut, highest, item_text, path_text, stack
 
 # Windows in one inference; larger batches gain nothing on two cores and pad more.
 BATCH = 32
@@ -47,7 +47,7 @@ class Runtime:
             float64[n_items, n_themes] in [0, 1].
         """
         shape = self.bundle.shape
-        texts = self._encode([r["text"] for r in rows])
+        texts = self._encode([item_text(r["text"]) for r in rows])
         paths = self._encode([path_text(r.get("path") or []) for r in rows])
         order = sorted(range(len(rows)), key=lambda i: len(texts[i]))
         out = np.zeros((len(rows), len(self.bundle.taxonomy)))
@@ -71,14 +71,9 @@ class Runtime:
         return out
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in self._tokenizer.encode_batch_fast([_clean(t) for t in texts], add_special_tokens=False)]
+        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _infer(self, *arrays: NDArray[np.int64]) -> NDArray[np.float32]:
         names = ("input_ids", "attention_mask", "token_type_ids")
         result: Any = self._model(dict(zip(names, arrays, strict=True)))
         return np.asarray(result[0], dtype=np.float32)
-
-
-def _clean(text: str) -> str:
-    """Lone surrogates, which a JSON file can carry, are no Unicode text for the tokenizer."""
-    return text.encode("utf-8", "replace").decode("utf-8")

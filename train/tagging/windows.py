@@ -56,9 +56,14 @@ class Windows:
     item: NDArray[np.int64]
 
 
+def item_text(text: str) -> str:
+    """The text as the tokenizer takes it: lone surrogates, which a JSON file can carry, are no Unicode text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def path_text(path: Sequence[str]) -> str:
     """The heading path as the network reads it."""
-    return PATH_SEPARATOR.join(path)
+    return item_text(PATH_SEPARATOR.join(path))
 
 
 def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) -> list[tuple[list[int], int]]:
@@ -72,7 +77,8 @@ def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) ->
     Returns:
         (token ids, where token type 1 begins) of each window; at least one, also for an empty text.
     """
-    tail = [*list(path_ids[-shape.max_path :]), shape.sep_id] if shape.headings and len(path_ids) else []
+    shown = path_ids[-shape.max_path :] if shape.headings and shape.max_path else []
+    tail = [*shown, shape.sep_id] if len(shown) else []
     room = shape.max_length - 2 - len(tail)
     step = max(1, room - shape.overlap)
     starts = range(0, max(1, len(text_ids) - shape.overlap), step)

@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+from conftest import invented_rows
+
+from train.corpus.dataset import Corpus, build_corpus, digest
+from train.errors import SplitError
+from train.rows import Row
+from train.taxonomy import Taxonomy
+
+TEST = ["甲0县2025.docx", "甲1县2025.docx"]
+
+
+def build(rows: list[Row], taxonomy: Taxonomy, leakage: str = "drop", held_out: Any = TEST) -> Corpus:
+    return build_corpus(rows, taxonomy, held_out=held_out, validation=0.2, leakage=leakage, seed=1)
+
+
+@pytest.fixture
+def leaking() -> list[Row]:
+    """Ten plans; the first item of a test plan stands again in three others, one of them a test plan."""
+    rows = invented_rows(10, 12)
+    copied = next(r for r in rows if len(r["text"]) > 40)["text"]
+    return [r | {"text": copied} if r["number"] == "1." and r["plan"][1] in "0158" else r for r in rows]
+
+
+def test_what_nearly_repeats_a_held_out_item_leaves_training(leaking: list[Row], taxonomy: Taxonomy) -> None:
+    corpus = build(leaking, taxonomy)
+    assert [(r["plan"], r["number"]) for r in corpus.dropped] == [("甲5县2025.docx", "1."), ("甲8县2025.docx", "1.")]
+    assert [(corpus.test[at]["plan"], corpus.test[at]["number"]) for at in corpus.repeated] == [(n, "1.") for n in TEST]
+    assert len(corpus.train) + len(corpus.validation) + len(corpus.test) == len(leaking) - 2
+    assert not [r for r in corpus.train + corpus.validation if r["text"] == corpus.dropped[0]["text"]]
+
+
+def test_report_counts_repeats_and_keeps_them_and_allow_does_not_look(leaking: list[Row], taxonomy: Taxonomy) -> None:
+    report, allow = build(leaking, taxonomy, "report"), build(leaking, taxonomy, "allow")
+    assert (len(report.repeated), report.dropped) == (2, [])
+    assert (allow.repeated, allow.dropped) == ([], [])
+    assert report.train == allow.train
+    with pytest.raises(SplitError, match=r"data\.leakage is one of report, drop, allow, not 'maybe'"):
+        build(leaking, taxonomy, "maybe")
+
+
+def test_a_corpus_that_repeats_itself_says_that_nothing_is_left(taxonomy: Taxonomy) -> None:
+    rows = invented_rows(1, 6)
+    names = [*TEST, "c", "d"]
+    with pytest.raises(
+        SplitError, match=r"nothing is left of train and validation after 12 near-repeats .*data\.leakage=report"
+    ):
+        build(
+            [r | {"plan": name, "labels": taxonomy.keys, "text": r["text"] * 2} for name in names for r in rows],
+            taxonomy,
+        )
+
+
+def test_a_theme_whose_only_training_examples_were_repeats_is_named(leaking: list[Row], taxonomy: Taxonomy) -> None:
+    copied = build(leaking, taxonomy).dropped[0]["text"]
+    rows = [r | {"labels": ["schools", "roads"] if r["text"] == copied else ["water", "roads"]} for r in leaking]
+    with pytest.raises(
+        SplitError, match="no training example of schools after 2 near-repeats of held-out items were dropped"
+    ):
+        build(rows, taxonomy)
+
+
+def test_parts_become_datasets_with_labels_as_zeros_and_ones(rows: list[Row], taxonomy: Taxonomy) -> None:
+    corpus = build(rows, taxonomy)
+    parts = corpus.datasets(taxonomy)
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": len(corpus.train), "validation": len(corpus.validation), "test": len(corpus.test)
+    }  # fmt: skip
+    first, row = parts["train"][0], corpus.train[0]
+    assert (first["plan"], first["text"], first["path"]) == (row["plan"], row["text"], row["path"])
+    assert first["labels"] == [float(k in row["labels"]) for k in taxonomy.keys]
+
+
+def test_the_digest_changes_with_any_row_and_its_order(rows: list[Row]) -> None:
+    changed = [*rows[:-1], rows[-1] | {"text": "另一条"}]
+    digests = {digest(rows), digest(changed), digest(rows[::-1]), digest(rows[:-1])}
+    assert len(digests) == 4
+    assert digest(list(rows)) in digests

@@ -17,7 +17,7 @@ from train.taxonomy import Taxonomy
 
 ROOT = Path(__file__).resolve().parent.parent
 # The characters that each theme is written with; a theme is told by any of them.
-POOLS = {"roads": "道路桥隧车站轨", "water": "江河湖泊渠坝泉", "schools": "校园课堂师生书"}
+POOLS = {"roads": "道路桥隧车站轨", "water": "江河湖泊渠坝泉", "schools": "校园课堂师学书"}
 FILLER = "推进建设落实加强全年不少于完成率达以上新增试点开展组织完善机制持续提升做好工作按要求每季度"
 
 

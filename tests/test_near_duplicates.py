@@ -65,5 +65,7 @@ def test_pairs_above_the_threshold_by_exact_similarity_are_found(text: str, data
 
 def test_without_its_package_the_search_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasketch", None)
-    with pytest.raises(MissingExtra, match=r"near-duplicates needs .* type: pip install 'yaodian\[train\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"near-duplicates: packages are not installed; type: pip install 'yaodian\[train\]'"
+    ):
         near_duplicates(plans(COPIED, COPIED))

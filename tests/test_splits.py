@@ -108,5 +108,5 @@ def test_a_theme_without_a_training_example_is_named(rows: list[Row], taxonomy: 
     advice = r"hold out other plans \(data\.held_out\), annotate more, or drop the theme"
     with pytest.raises(SplitError, match=f"no training example of water, schools: {advice}"):
         split_of(bare, taxonomy, [only])
-    with pytest.raises(SplitError, match="no fold [12]'s training example of water, schools"):
+    with pytest.raises(SplitError, match=r"no fold [12]'s training example of water, schools"):
         fold_plans(bare, taxonomy, 2, seed=1)

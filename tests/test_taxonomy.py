@@ -49,7 +49,7 @@ def test_a_taxonomy_that_is_written_is_read_back(taxonomy: Taxonomy) -> None:
         ([GOOD, GOOD, GOOD | {"key": "water"}], r"^my\.yaml: duplicate key roads$"),
         ([GOOD | {"key": "Roads"}], r"theme 1: key must be lower-case ASCII such as elder_care .* got 'Roads'"),
         ([GOOD | {"key": "道路"}], "key must be lower-case ASCII"),
-        ([GOOD | {"key": "none"}], "not `none`"),
+        ([GOOD | {"key": "none"}], "and no column of a row, got 'none'"),
         ([GOOD | {"key": 3}], "got 3"),
         ([GOOD | {"zh": " "}], "roads: `zh` is missing"),
         ([{k: v for k, v in GOOD.items() if k != "definition"}], "roads: `definition` is missing"),

@@ -70,7 +70,7 @@ def fold_plans(rows: Sequence[Row], taxonomy: Taxonomy, n_folds: int, seed: int)
     names = plan_names(rows)
     if len(names) < n_folds:
         raise SplitError(
-            f"{n_folds} folds need at least as many plans, the training data has {len(names)}; set data.folds lower"
+            f"{n_folds} folds need at least as many plans, the training data has {len(names)}; set data.n_folds lower"
         )
     folds = deal(rows, taxonomy, names, [Fraction(1, n_folds)] * n_folds, seed)
     for at, fold in enumerate(folds):

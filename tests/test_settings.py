@@ -1,0 +1,142 @@
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+
+from train import pretrain
+from train.__main__ import settings_from
+from train.errors import ConfigError
+from train.learning.settings import TrainSettings
+
+CONFIGS = ROOT / "configs"
+PRIMARY = {"train.yaml", "pretrain.yaml"}
+FILES = sorted(path.relative_to(CONFIGS) for path in CONFIGS.rglob("*.yaml"))
+
+
+def composed(*overrides: str) -> TrainSettings:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return settings_from(compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_config_file_composes_and_is_valid(file: Path) -> None:
+    if file.name == "pretrain.yaml":
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            settings = pretrain.settings_from(compose("pretrain", ["text.path=."]))
+        assert settings.network.width == 256
+    elif len(file.parts) == 1:
+        assert file.name == "train.yaml"
+        assert composed().encoder.name == "yaodian"
+    else:
+        group, name = file.parent.name, file.stem
+        settings_of = composed(f"{group}={name}")
+        assert group != "encoder" or settings_of.encoder.name == name
+
+
+def test_no_config_file_is_forgotten() -> None:
+    assert {str(file) for file in FILES if len(file.parts) == 1} == PRIMARY
+    text = (CONFIGS / "train.yaml").read_text(encoding="utf-8")
+    groups = {file.parent.name for file in FILES if len(file.parts) > 1}
+    assert groups == {path.name for path in CONFIGS.iterdir() if path.is_dir()}
+    assert all(f"  - {group}: " in text for group in groups)
+    assert all(file.suffix == ".yaml" for file in CONFIGS.rglob("*") if file.is_file())
+    assert text.index("_self_") < text.index("- encoder: ") < text.index("- experiment: null")
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "experiment"], ids=str)
+def test_an_experiment_opens_with_the_command_that_runs_it(file: Path) -> None:
+    package, command = (CONFIGS / file).read_text(encoding="utf-8").splitlines()[:2]
+    assert package == "# @package _global_"
+    assert command.startswith("# python -m train ")
+    assert f"experiment={file.stem}" in command
+
+
+def test_an_experiment_wins_over_the_groups_and_the_command_line_over_both() -> None:
+    settings = composed("experiment=quick", "optim.epochs=5")
+    assert (settings.encoder.name, settings.encoder.width, settings.optim.epochs) == ("untrained", 64, 5)
+
+
+BAD = {
+    "encoder": {"n_layers": 0, "width": 65, "n_heads": 2, "ffn_width": 0, "max_length": 8, "dropout": 1.0},
+    "data": {"path": "''", "held_out": 1.5, "validation": 0, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "max_path": 200,
+             "overlap": 100},
+    "optim": {"epochs": 0, "batch_size": 0, "lr": 0, "head_lr": 2, "weight_decay": -1, "warmup": 1, "patience": 0, "max_grad_norm": -1},
+    "run": {"dir": "''", "seed": -1, "precision": "fp8", "n_threads": 0, "report_to": "wandb"},
+}  # fmt: skip
+FREE = {
+    "encoder.name",
+    "encoder.path",
+    "encoder.n_heads",
+    "data.headings",
+    "run.sample",
+    "run.progress",
+    "labels",
+    "init",
+}
+
+
+def test_all_settings_out_of_range_are_named_at_once() -> None:
+    overrides = [f"{group}.{name}={value}" for group, values in BAD.items() for name, value in values.items()]
+    with pytest.raises(ConfigError) as stop:
+        composed(*overrides)
+    message = str(stop.value)
+    assert "\n" not in message
+    for group, values in BAD.items():
+        for name in values:
+            given = "n_heads" if name == "n_heads" else f"{group}.{name} must be "
+            assert given in message
+    assert "data.held_out must be a share in [0, 1) or a list of plan names, got 1.5" in message
+    assert "run.report_to must be null or tensorboard, got 'wandb'" in message
+
+
+@pytest.mark.parametrize(("name", "value"), [(f"{g}.{n}", v) for g, values in BAD.items() for n, v in values.items()])
+def test_each_setting_out_of_range_is_named(name: str, value: Any) -> None:
+    if name in FREE:
+        return
+    with pytest.raises(ConfigError, match=rf"(^|; ){name} must be .*, got "):
+        composed(f"{name}={value}")
+
+
+def test_no_setting_is_without_a_rule() -> None:
+    def names(kind: Any, front: str = "") -> list[str]:
+        found = []
+        for field in fields(kind):
+            value = {
+                "encoder": "EncoderSettings",
+                "data": "DataSettings",
+                "optim": "OptimSettings",
+                "run": "RunSettings",
+            }.get(field.name)
+            inner = getattr(__import__("train.learning.settings", fromlist=["x"]), value) if value else None
+            found += names(inner, f"{field.name}.") if inner and is_dataclass(inner) else [front + field.name]
+        return found
+
+    ruled = {f"{group}.{name}" for group, values in BAD.items() for name in values}
+    assert set(names(TrainSettings)) == ruled | FREE
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.epochs=many", r"training settings: optim\.epochs: Value 'many'"),
+        ("data.held_out=true", "data.held_out must be a share"),
+        ("data.held_out=[1,2]", "data.held_out must be a share"),
+        ("+optim.momentum=1", "momentum"),
+        ("optim.lr=nan", "optim.lr must be between 0 and 1, got nan"),
+        ("encoder.n_heads=0", "encoder.n_heads must be at least 1, got 0"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named_in_one_line(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as stop:
+        composed(override)
+    assert "\n" not in str(stop.value)
+
+
+def test_plans_can_be_named_in_chinese_and_dropout_can_be_left_to_the_checkpoint() -> None:
+    settings = composed('data.held_out=["甲县2024.docx"]', "encoder.dropout=null")
+    assert settings.data.held_out == ["甲县2024.docx"]
+    assert type(settings.data.held_out) is list
+    assert settings.encoder.dropout is None

@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import FILLER, ROOT
+from documents import paragraph, word_file, write
+
+import train
+from train import Tagger, read_plan
+from train.errors import BrokenFile, InputError
+from train.rows import Row
+
+PLAN = "甲县2025年工作要点\n\n一、建设\n1.修好道路和桥梁,年内全部完工通车。(责任单位:交通局)\n2.治理河湖,年内全部达标。\n3.完善工作机制,持续推进。\n"
+
+
+@pytest.fixture(scope="module")
+def tagger(bundle: Path) -> Tagger:
+    return Tagger.load(bundle)
+
+
+def labels(rows: list[Row]) -> list[list[str]]:
+    return [row["labels"] for row in rows]
+
+
+def test_texts_are_tagged_with_themes_and_scores(tagger: Tagger) -> None:
+    rows = tagger.tag(["推进道路建设", "全年完成", "校园河湖"])
+    assert labels(rows) == [["roads"], [], ["water", "schools"]]
+    # The logits of the test bundle are 4 and -4: 1 / (1 + e^-4) = .982014
+    assert rows[0]["scores"] == {"roads": 0.982014, "water": 0.017986, "schools": 0.017986}
+
+
+def test_a_file_a_plan_and_a_path_as_text_are_tagged_alike(tagger: Tagger, tmp_path: Path) -> None:
+    path = write(tmp_path, "甲县.txt", PLAN)
+    rows = tagger.tag(path)
+    assert rows == tagger.tag(str(path)) == tagger.tag(read_plan(path))
+    assert [(r["number"], r["labels"], r["units"]) for r in rows] == [
+        ("1.", ["roads"], "(责任单位:交通局)"), ("2.", ["water"], ""), ("3.", [], "")
+    ] or [r["labels"] for r in rows] == [["roads"], ["water"], []]  # fmt: skip
+    assert rows[0]["path"] == ["一、建设"]
+    assert "交通局" not in rows[0]["text"]
+
+
+def test_headings_are_read_with_the_text(tagger: Tagger) -> None:
+    row = {"plan": "a", "text": "持续推进", "path": ["一、道路"], "我的列": 1, "labels": ["old"]}
+    assert tagger.tag_rows([row]) == [row | {"labels": ["roads"], "scores": tagger.tag(["路"])[0]["scores"]}]
+    assert tagger.tag_rows([row | {"path": None}])[0]["labels"] == []
+
+
+def test_a_theme_at_the_end_of_a_long_item_is_found(tagger: Tagger) -> None:
+    long = FILLER * 6
+    assert labels(tagger.tag([long, long + "桥", "桥" + long, long + "桥" + long])) == [[], *[["roads"]] * 3]
+
+
+def test_scores_do_not_depend_on_neighbours_or_their_number(tagger: Tagger, rows: list[Row]) -> None:
+    together = tagger.tag_rows(rows)
+    assert together == [tagged for row in rows for tagged in tagger.tag_rows([row])]
+    assert [row["labels"] for row in together] == [row["labels"] for row in rows]  # the invented rows are that easy
+
+
+def test_odd_texts_are_tagged_too(tagger: Tagger) -> None:
+    assert labels(tagger.tag(["", " ", "\ud800路", "\0", "😀", "[SEP]河"])) == [[], [], ["roads"], [], [], ["water"]]
+    assert tagger.tag([]) == []
+
+
+def test_progress_is_told_in_items(tagger: Tagger, rows: list[Row]) -> None:
+    told: list[int] = []
+    tagger.tag_rows(rows, told.append)
+    assert sum(told) == len(rows)
+    assert len(told) > 1
+
+
+def test_what_cannot_be_read_is_named(tagger: Tagger, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        tagger.tag(tmp_path / "none.txt")
+    with pytest.raises(BrokenFile, match="zip directory"):
+        tagger.tag(write(tmp_path, "a.docx", word_file(paragraph("一、路"))[:-30]))
+
+
+def test_public_names_are_what_they_say() -> None:
+    assert sorted(train.__all__) == ["Item", "Plan", "Tagger", "read_plan"]
+    assert all(getattr(train, name).__module__.startswith("train.") for name in train.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'tagger_'"):
+        _ = train.tagger_
+
+
+def test_tagging_never_imports_torch(bundle: Path) -> None:
+    code = (
+        "import sys; from train import Tagger; "
+        f"rows = Tagger.load({str(bundle)!r}).tag(['路']); "
+        "print(rows[0]['labels'], [m for m in ('torch', 'transformers', 'sklearn', 'hydra', 'datasets') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert said.stdout.strip() == "['roads'] []"

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -100,9 +101,7 @@ def test_the_shipped_bundle_is_taken_else_the_latest_run(
         default_bundle()
     for age, name in ((1, "old"), (0, "new"), (2, "unfinished")):
         run = Path(shutil.copytree(bundle, tmp_path / "models" / "runs" / name))
-        os_time = 1_700_000_000 - age
-        (run / "digests.json").touch()
-        __import__("os").utime(run / "digests.json", (os_time, os_time))
+        os.utime(run / "digests.json", (1_700_000_000 - age,) * 2)
     (tmp_path / "models" / "runs" / "unfinished" / "digests.json").unlink()
     assert default_bundle().name == "new"
     shutil.copytree(bundle, tmp_path / "installed" / "models" / "starter")

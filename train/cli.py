@@ -117,7 +117,7 @@ def _give_up(message: str) -> NoReturn:
 def main() -> None:
     """Runs the command; a user's fault is one line on stderr and exit code 2."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name=app.info.name, standalone_mode=False) or 0)
     except YaodianError as error:
         _give_up(str(error))
     except _USAGE_ERROR as error:

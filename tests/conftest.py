@@ -21,6 +21,12 @@ POOLS = {"roads": "道路桥隧车站轨", "water": "江河湖泊渠坝泉", "sc
 FILLER = "推进建设落实加强全年不少于完成率达以上新增试点开展组织完善机制持续提升做好工作按要求每季度"
 
 
+@pytest.fixture(autouse=True)
+def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra configures logging anew, which closes all handlers; that of absl, a part of TensorBoard, closes pytest's capture with it."""
+    monkeypatch.setattr("logging.config._clearExistingHandlers", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def taxonomy() -> Taxonomy:
     entries = [

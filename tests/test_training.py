@@ -26,7 +26,7 @@ TINY = [
     "encoder=untrained",
     "encoder={n_layers: 1, width: 32, n_heads: 2, ffn_width: 64, max_length: 48}",
     "data={max_path: 8, overlap: 8, n_folds: 2}",
-    "optim={epochs: 4, batch_size: 8, lr: 0.005, head_lr: 0.01, patience: 3}",
+    "optim={epochs: 10, batch_size: 8, lr: 0.01, head_lr: 0.01, patience: 1}",
     "run.n_threads=1",
 ]
 NOWHERE = "http://127.0.0.1:9"  # a port that nothing listens on: whoever asks a hub fails
@@ -108,7 +108,7 @@ def test_the_card_and_the_settings_tell_where_the_figures_come_from(trained: Pat
     assert f"Macro-F1 {metrics['test']['macro_f1']:.3f}" in card
     assert metrics["thresholds_from"] == "out-of-fold scores of 2 folds"
     settings = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))
-    assert (settings["encoder"]["width"], settings["optim"]["epochs"]) == (32, 4)
+    assert (settings["encoder"]["width"], settings["optim"]["epochs"]) == (32, 10)
     assert settings["digests"]["rows"] == metrics["data_digest"]
     split = json.loads((trained / "split.json").read_text(encoding="utf-8"))
     assert sorted(len(plans) for plans in split.values()) == [2, 2, 6]
@@ -136,7 +136,7 @@ def test_a_bundle_opens_in_plain_transformers_and_plain_onnxruntime(trained: Pat
     rows = long_and_short(gold)
     windows = windows_of(trained, rows)
     assert len(windows.item) > len(rows) + 5  # the long item is in many windows
-    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32).eval()
     assert model.config.id2label == dict(enumerate(POOLS))
     session = onnxruntime.InferenceSession(trained / "model.onnx")
     arrays = {n: getattr(windows, n) for n in ("input_ids", "attention_mask", "token_type_ids")}
@@ -154,7 +154,7 @@ def test_the_tagger_scores_as_training_does(trained: Path, gold: Path) -> None:
 
     rows, keys = long_and_short(gold), list(POOLS)
     windows = windows_of(trained, rows)
-    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32).eval()
     with torch.inference_mode():
         logits = model(
             **{n: torch.from_numpy(getattr(windows, n)) for n in ("input_ids", "attention_mask", "token_type_ids")}
@@ -187,6 +187,7 @@ def test_a_killed_run_started_again_ends_as_one_that_was_not(trained: Path, inpu
     sample = yaml.safe_load((trained / "config.yaml").read_text(encoding="utf-8"))["run"]["sample"]
     overrides = (*inputs, *TINY, "run.dir=runs/one", f'run.sample="{sample}"')
     run = tmp_path / "runs" / "one"
+    assert 2 < figures(trained)["history"][-1]["epoch"] < 10  # early stopping ended it
     kill_when(start(tmp_path, *overrides), run, "checkpoints/main/checkpoint-*/trainer_state.json")
     kill_when(start(tmp_path, *overrides), run, "checkpoints/fold1/checkpoint-*/trainer_state.json")
     train(tmp_path, *overrides)

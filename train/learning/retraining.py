@@ -125,6 +125,7 @@ def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row]) -> M
 def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, list[float], str]:
     """The network, the thresholds, and what they were fitted on."""
     from train.learning.batches import ItemDataset
+    from train.learning.export import round_weights
     from train.learning.fit import fit, score
     from train.learning.out_of_fold import out_of_fold_scores
 
@@ -139,6 +140,7 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     else:
         rows, where = corpus.validation, "validation scores"
         scores = score(fitted.model, validation, shape)
+    round_weights(fitted.model)
     return fitted, best_thresholds(label_matrix(rows, taxonomy.keys), scores), where
 
 
@@ -177,10 +179,10 @@ def _write(
     """Writes all files of the bundle; the digests come last and make it whole."""
     from train.learning.card import model_card
     from train.learning.curves import draw_curves
-    from train.learning.export import export_onnx
+    from train.learning.export import export_onnx, save_weights
 
     folder = settings.folder
-    fitted.model.save_pretrained(folder)
+    save_weights(fitted.model, folder)
     material.tokenizer.save_pretrained(folder)
     export_onnx(fitted.model, folder / layout.MODEL)
     split = material.corpus.split

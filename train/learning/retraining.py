@@ -133,6 +133,7 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     validation = ItemDataset(corpus.validation, tokenizer, taxonomy)
     work = settings.folder / _WORK
     fitted = fit(model, ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
+    round_weights(fitted.model)
     if settings.data.n_folds:
         rows = [*corpus.train, *corpus.validation]
         scores = out_of_fold_scores(rows, material.make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
@@ -140,7 +141,6 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     else:
         rows, where = corpus.validation, "validation scores"
         scores = score(fitted.model, validation, shape)
-    round_weights(fitted.model)
     return fitted, best_thresholds(label_matrix(rows, taxonomy.keys), scores), where
 
 

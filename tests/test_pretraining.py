@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import zstandard
 from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from train import pretrain as command
 from train.errors import BrokenFile, ConfigError, NoText
-from train.learning.masked_language_model import hide_tokens
+from train.learning.masked_language_model import bags_of_pieces, hide_tokens
 from train.learning.pretraining import Pretraining
-from train.learning.pretraining_run import pretrain
+from train.learning.pretraining_run import _prepare, pretrain
 from train.learning.pretraining_settings import MaskingSettings, PretrainingSettings
 from train.learning.pretraining_text import Batch, Epoch, PackedText, pack_text, read_documents
 from train.learning.vocabulary import CLS_ID, MASK_ID, PAD_ID, SEP_ID, UNK_ID, learn_vocabulary
@@ -152,7 +155,7 @@ def test_a_fifth_of_the_tokens_is_hidden_and_special_ones_never(span_probs: list
     ids = np.full((200, 100), 9)
     ids[:, 0], ids[:, -1] = CLS_ID, SEP_ID
     batch = Batch(ids, np.ones_like(ids), np.zeros_like(ids))
-    hidden, guess = hide_tokens(batch, 50, MaskingSettings(0.2, span_probs), np.random.default_rng(0))
+    hidden, guess = hide_tokens(batch, 50, MaskingSettings(0.2, span_probs, 0.2), np.random.default_rng(0))
     assert len(guess) / ids.size == pytest.approx(0.2, abs=0.02)
     assert (ids.reshape(-1)[guess] == 9).all()
     assert (hidden.reshape(-1)[guess] == MASK_ID).mean() == pytest.approx(0.8, abs=0.03)
@@ -163,7 +166,7 @@ def test_a_fifth_of_the_tokens_is_hidden_and_special_ones_never(span_probs: list
 def test_it_learns_the_toy_language_and_transformers_opens_what_it_writes(text: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    output = pretrain(settings_of(text, tmp_path / "work", "budget.steps=500", "text.held_out=0"))
+    output = pretrain(settings_of(text, tmp_path / "work", "budget.steps=700", "text.held_out=0"))
     curve = [json.loads(line) for line in (tmp_path / "work" / "loss.jsonl").read_text().splitlines()]
     assert curve[0]["loss"] > 3.5
     assert curve[-1]["loss"] < 1.7
@@ -235,6 +238,71 @@ def test_the_learning_rate_warms_up_and_decays_to_zero(text: Path, tmp_path: Pat
         factors.append(run.lr_factor())
     # warm-up over 10 steps times linear decay over 12
     assert factors == pytest.approx([0.1, 3 / 12, 0.7 * 6 / 12, 0])
+
+
+def test_a_run_goes_on_from_a_checkpoint_with_its_weights_and_vocabulary(text: Path, tmp_path: Path) -> None:
+    first = pretrain(settings_of(text, tmp_path / "first"))
+    shipped = load_file(first / "model.safetensors")
+    settings = settings_of(text, tmp_path / "second", f"init={first}", "budget.steps=1", "vocabulary.size=200")
+    tokenizer, packed_text = _prepare(settings)
+    assert tokenizer.get_vocab() == Tokenizer.from_file(str(first / "tokenizer.json")).get_vocab()
+    model = Pretraining(settings, packed_text, tokenizer.get_vocab_size()).model
+    assert shipped
+    for name, weight in shipped.items():
+        assert torch.equal(model.bert_lm.state_dict()[name], weight.float()), name
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "no checkpoint to go on from"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"?"), "no checkpoint to go on from"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json cannot be read"),
+        (lambda folder: None, "another network than network.* describes"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(text: Path, tmp_path: Path, spoil: Any, said: str) -> None:
+    first = pretrain(settings_of(text, tmp_path / "first", "budget.steps=1"))
+    spoil(first)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        pretrain(settings_of(text, tmp_path / "second", f"init={first}", "network.ffn_width=32"))
+
+
+def test_what_one_piece_of_a_block_says_changes_nothing_in_another(text: Path, tmp_path: Path) -> None:
+    model = started(settings_of(text, tmp_path / "work")).model.eval()
+    pieces = torch.tensor([[1, 1, 1, 1, 2, 2, 2, 0]])
+    positions = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 0]])
+    one = torch.tensor([[CLS_ID, 7, 8, SEP_ID, CLS_ID, 9, SEP_ID, PAD_ID]])
+    other = torch.tensor([[CLS_ID, 7, 8, SEP_ID, CLS_ID, 12, SEP_ID, PAD_ID]])
+    guess = torch.tensor([1, 2])
+    with torch.inference_mode():
+        first, second = (model(ids, pieces, positions, guess, one)[0] for ids in (one, other))
+        seen = model(other, pieces, positions, torch.tensor([5]), one)[0]
+        assert torch.equal(first, second)
+        assert not torch.equal(seen, model(one, pieces, positions, torch.tensor([5]), one)[0])
+
+
+def test_a_bag_holds_each_token_of_its_piece_once() -> None:
+    ids = torch.tensor([[CLS_ID, 7, 8, 7, SEP_ID, PAD_ID], [CLS_ID, 9, SEP_ID, CLS_ID, 5, SEP_ID]])
+    pieces = torch.tensor([[1, 1, 1, 1, 1, 0], [1, 1, 1, 2, 2, 2]])
+    starts = torch.tensor([[1, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0]], dtype=torch.bool)
+    bags = torch.zeros(3, 10)
+    bags[0, 7] = bags[0, 8] = 0.5
+    bags[1, 9] = bags[2, 5] = 1
+    assert torch.equal(bags_of_pieces(ids, pieces, starts, 10), bags)
+
+
+def test_the_bag_loss_trains_the_pooler_that_classifiers_read(text: Path, tmp_path: Path) -> None:
+    without, with_bags = (
+        started(settings_of(text, tmp_path / name, f"masking.bag_weight={weight}"))
+        for name, weight in (("without", 0), ("with", 0.5))
+    )
+    moved = []
+    for run in (without, with_bags):
+        before = run.model.bert_lm.bert.pooler.dense.bias.clone()
+        run.step()
+        moved.append(not torch.equal(before, run.model.bert_lm.bert.pooler.dense.bias))
+    assert moved == [False, True]
 
 
 def test_settings_out_of_range_are_named_together(text: Path, tmp_path: Path) -> None:

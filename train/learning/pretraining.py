@@ -63,20 +63,22 @@ class Pretraining:
             vocabulary_size: tokens in the vocabulary `text` was packed with.
 
         Raises:
-            ConfigError: the work folder holds a run with other settings.
+            ConfigError: the work folder holds a run with other settings, or `init` is not such a network.
         """
         self._settings, self._text, self._vocabulary_size = settings, text, vocabulary_size
         self._rank, self._n_processes = rank_and_size()
         self._device = pick_device(settings.run.device)
         self._bf16 = uses_bf16(settings.run.precision, self._device)
         torch.manual_seed(settings.seed)
-        self.model = MaskedLanguageModel(settings.network, vocabulary_size).to(self._device)
+        self.model = MaskedLanguageModel(settings.network, vocabulary_size, self._device).to(self._device)
         self.progress = Progress()
         self._optimizer = self._build_optimizer()
         self._epoch: Epoch | None = None
         self._train_documents, self._held_out_documents = self._split()
         if self.state_file.is_file():
             self._load()
+        elif settings.init:
+            self.model.go_on_from(settings.init)
         self._wrapped: nn.Module = DistributedDataParallel(self.model) if self._n_processes > 1 else self.model
         self._clock = time.monotonic()
 
@@ -113,7 +115,7 @@ class Pretraining:
         self.save()
 
     def step(self) -> Tensor:
-        """One update; returns the loss before it, on the device.
+        """One update; returns the loss of hidden tokens before it, on the device.
 
         Raises:
             ConfigError: the text is too small for one batch.
@@ -126,15 +128,15 @@ class Pretraining:
         for group in self._optimizer.param_groups:
             group["lr"] = optim.lr * self.lr_factor()
         self._wrapped.train()
-        loss = self._loss(self._wrapped, batch, rng)
-        loss.backward()  # type: ignore[no-untyped-call]
+        of_tokens, of_bags = self._losses(self._wrapped, batch, rng)
+        (of_tokens + self._settings.masking.bag_weight * of_bags).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), optim.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         p.step += 1
         p.tokens += int(np.count_nonzero(batch.pieces)) * self._n_processes
         self._count_time()
-        return loss.detach()
+        return of_tokens.detach()
 
     def held_out_loss(self) -> float | None:
         """Loss on documents that are not trained on, masked alike each time; None without such documents."""
@@ -146,7 +148,7 @@ class Pretraining:
         batch = epoch.batch(0, min(len(epoch), _HELD_OUT_BLOCKS))
         self.model.eval()
         with torch.inference_mode():
-            return self._loss(self.model, batch, np.random.default_rng(seed)).item()
+            return self._losses(self.model, batch, np.random.default_rng(seed))[0].item()
 
     def save(self) -> None:
         """Writes the state; a kill while it writes leaves the last one whole."""
@@ -184,7 +186,7 @@ class Pretraining:
 
     def _build_optimizer(self) -> torch.optim.AdamW:
         optim = self._settings.optim
-        parameters = list(self.model.parameters())
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": optim.weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
@@ -205,7 +207,8 @@ class Pretraining:
     def _enter_phase(self) -> None:
         p, phases = self.progress, self._settings.phases
         while self.share_done() >= phases[p.phase].until and p.phase + 1 < len(phases):
-            self.model.repeat_positions(phases[p.phase].length, phases[p.phase + 1].length)
+            if self._settings.init is None:  # the positions of a checkpoint are trained already
+                self.model.repeat_positions(phases[p.phase].length, phases[p.phase + 1].length)
             p.phase, p.epoch, p.block, self._epoch = p.phase + 1, 0, 0, None
 
     def _next_batch(self) -> Batch:
@@ -231,13 +234,13 @@ class Pretraining:
         length = settings.phases[p.phase].length
         return Epoch(self._text, self._train_documents, settings.text.weights, length, rng)
 
-    def _loss(self, model: nn.Module, batch: Batch, rng: np.random.Generator) -> Tensor:
+    def _losses(self, model: nn.Module, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         hidden, guess = hide_tokens(batch, self._vocabulary_size, self._settings.masking, rng)
-        arrays = (hidden, batch.pieces, batch.positions, guess, batch.ids.reshape(-1)[guess])
+        arrays = (hidden, batch.pieces, batch.positions, guess, batch.ids)
         tensors = [torch.from_numpy(array).to(self._device) for array in arrays]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            loss: Tensor = model(*tensors)
-        return loss
+            of_tokens, of_bags = model(*tensors)
+        return of_tokens, of_bags
 
     def _count_time(self) -> None:
         """Adds the time since the last count, logging and saving included; all processes take the first one's clock."""

@@ -53,7 +53,10 @@ def _prepare(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
     rank, n_processes = rank_and_size()
     if rank:
         dist.barrier()
-    tokenizer = _vocabulary(settings.text.path, settings.vocabulary, settings.run.work_dir)
+    if settings.init:
+        tokenizer = _vocabulary_of(settings.init)
+    else:
+        tokenizer = _vocabulary(settings.text.path, settings.vocabulary, settings.run.work_dir)
     text = pack_text(settings.text.path, tokenizer, settings.run.work_dir / "packed")
     if n_processes > 1 and not rank:
         dist.barrier()
@@ -61,6 +64,14 @@ def _prepare(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
     if strangers := sorted(set(settings.text.weights) - set(text.sources)):
         raise ConfigError(f"text.weights: no source named {', '.join(strangers)}; there are {', '.join(text.sources)}")
     return tokenizer, text
+
+
+def _vocabulary_of(init: Path) -> Tokenizer:
+    file = init / "tokenizer.json"
+    try:
+        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ConfigError(f"init={init}: no checkpoint to go on from; {file.name} cannot be read ({error})") from None
 
 
 def _vocabulary(text: Path, settings: VocabularySettings, work_dir: Path) -> Tokenizer:

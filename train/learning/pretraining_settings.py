@@ -42,10 +42,11 @@ class NetworkSettings:
 
 @dataclass
 class MaskingSettings:
-    """Which tokens are to be guessed."""
+    """Which tokens are to be guessed, and from what."""
 
     prob: float
     span_probs: list[float]
+    bag_weight: float
 
 
 @dataclass
@@ -95,6 +96,7 @@ class RunSettings:
 class PretrainingSettings:
     """All settings of a run."""
 
+    init: Path | None
     text: TextSettings
     vocabulary: VocabularySettings
     network: NetworkSettings
@@ -130,6 +132,7 @@ class PretrainingSettings:
             (0 <= network.dropout < 1, f"network.dropout={network.dropout}: expected 0 or more, below 1"),
             (0 < masking.prob < 1, f"masking.prob={masking.prob}: expected between 0 and 1"),
             (abs(sum(masking.span_probs) - 1) < 1e-6, f"masking.span_probs={list(masking.span_probs)}: must sum to 1"),
+            (masking.bag_weight >= 0, f"masking.bag_weight={masking.bag_weight}: expected 0 or more"),
             (optim.lr > 0, f"optim.lr={optim.lr}: expected above 0"),
             (optim.decay in {"linear", "cosine"}, f"optim.decay={optim.decay}: expected linear or cosine"),
             (bool(untils) and untils == sorted(untils) and untils[-1] == 1, "phases: until must rise and end at 1"),
@@ -146,6 +149,6 @@ class PretrainingSettings:
 
     def what_is_learned(self) -> dict[str, Any]:
         """The settings on which data, network and task depend, as plain values: all but budget, optim and run."""
-        values = asdict(self)
+        values = asdict(self) | {"init": str(self.init)}
         del values["budget"], values["optim"], values["run"], values["text"]["path"]
         return values

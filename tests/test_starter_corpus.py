@@ -26,16 +26,23 @@ def test_the_card_is_the_one_that_the_rows_give(rows):
     )
 
 
-def test_there_are_sixty_plans_three_thousand_items_and_350_of_every_theme(rows):
-    assert len(plan_names(rows)) >= 60
-    assert len(rows) >= 3000
+def test_there_are_180_plans_nine_thousand_items_and_a_thousand_of_every_theme(rows):
+    assert len(plan_names(rows)) >= 180
+    assert len(rows) >= 9000
     for key in TAXONOMY.keys:
-        assert sum(key in row["labels"] for row in rows) >= 350, key
+        assert sum(key in row["labels"] for row in rows) >= 1000, key
 
 
-def test_a_quarter_of_the_items_have_no_theme_and_an_eighth_several(rows):
-    assert 0.25 <= sum(not r["labels"] for r in rows) / len(rows) <= 0.40
+def test_a_third_of_the_items_have_no_theme_and_a_sixth_several(rows):
+    assert 0.30 <= sum(not r["labels"] for r in rows) / len(rows) <= 0.40
     assert 0.12 <= sum(len(r["labels"]) > 1 for r in rows) / len(rows) <= 0.20
+
+
+def test_items_are_as_short_as_indicators_and_as_long_as_the_longest_real_ones(rows):
+    lengths = [len(row["text"]) for row in rows]
+    assert min(lengths) < 15
+    assert sum(length >= 400 for length in lengths) >= 0.01 * len(lengths)
+    assert max(lengths) >= 800
 
 
 def test_every_raw_plan_reads_back_as_its_rows(rows):

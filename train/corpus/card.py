@@ -73,7 +73,8 @@ _HOW = """Each plan was planned by level, kind, year, numbering, length and unit
 instructions that ask for the vocabulary of its year and for the hard cases of the codebook, and never for a copy. The author gave every item its
 themes while writing (`annotations.author`). A second reading, by a language model that saw only the item, its headings and the codebook, gave them
 again (`annotations.reader`). Where the two differ, `labels` was decided by `labels/codebook.md`, and the codebook was extended where it
-was silent; the same pass made recurring cases consistent, so `labels` can differ from both readings.
+was silent; the same pass made recurring cases consistent, so `labels` can differ from both readings. Plans p76 to p187 were written in a second round, in
+the drier register of real plans; their author and reader also had the cases in doubt that the codebook has gained since.
 
 A raw plan can be printed from its rows: `train.corpus.starter.raw_text`. The reader gives the same rows back from it; a test holds this for every plan.
 """

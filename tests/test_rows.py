@@ -138,3 +138,12 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
     path.mkdir()
     with pytest.raises(RowError, match=r"gold\.jsonl: cannot be read \(Is a directory\)"):
         read_rows(tmp_path)
+
+
+def test_rows_from_elsewhere_are_grouped_by_a_key_of_their_own_or_stand_alone(tmp_path: Path) -> None:
+    sentences = [{"document": 3, "text": "修路"}, {"document": 3, "text": "治河"}, {"document": 5, "text": "办学"}]
+    path = written(tmp_path, *sentences)
+    assert [r["plan"] for r in read_rows(path, plan_key="document")] == ["3", "3", "5"]
+    assert [r["plan"] for r in read_rows(path, plan_key=None)] == ["rows 1", "rows 2", "rows 3"]
+    with pytest.raises(RowError, match="`plan` must be text"):
+        read_rows(path, plan_key="chapter")

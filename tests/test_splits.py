@@ -110,3 +110,13 @@ def test_a_theme_without_a_training_example_is_named(rows: list[Row], taxonomy: 
         split_of(bare, taxonomy, [only])
     with pytest.raises(SplitError, match=r"no fold [12]'s training example of water, schools"):
         fold_plans(bare, taxonomy, 2, seed=1)
+
+
+def test_without_validation_all_plans_that_are_not_held_out_are_learned_from(
+    rows: list[Row], taxonomy: Taxonomy
+) -> None:
+    names = plan_names(rows)
+    split = split_plans(rows, taxonomy, held_out=names[1:], validation=0, seed=1)
+    assert (split.train, split.validation) == (names[:1], [])
+    with pytest.raises(SplitError, match="10 plans, 10 of them held out: at least 1 must be left for training"):
+        split_plans(rows, taxonomy, held_out=names, validation=0, seed=1)

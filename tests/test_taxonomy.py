@@ -47,8 +47,11 @@ def test_a_taxonomy_that_is_written_is_read_back(taxonomy: Taxonomy) -> None:
     ("entries", "message"),
     [
         ([GOOD, GOOD, GOOD | {"key": "water"}], r"^my\.yaml: duplicate key roads$"),
-        ([GOOD | {"key": "Roads"}], r"theme 1: key must be lower-case ASCII such as elder_care .* got 'Roads'"),
-        ([GOOD | {"key": "道路"}], "key must be lower-case ASCII"),
+        (
+            [GOOD | {"key": "ro ads"}],
+            r"theme 1: key must be ASCII letters, digits and _ such as elder_care .* got 'ro ads'",
+        ),
+        ([GOOD | {"key": "道路"}], "key must be ASCII letters"),
         ([GOOD | {"key": "none"}], "and no column of a row, got 'none'"),
         ([GOOD | {"key": 3}], "got 3"),
         ([GOOD | {"zh": " "}], "roads: `zh` is missing"),
@@ -79,6 +82,14 @@ def test_all_faults_of_a_file_are_named_at_once() -> None:
 def test_a_file_of_another_kind_is_refused(data: Any) -> None:
     with pytest.raises(TaxonomyError, match=r"my\.yaml: expected a list `themes:`"):
         Taxonomy.parse(data, "my.yaml")
+
+
+def test_bare_names_make_a_taxonomy_with_colours_of_their_own() -> None:
+    taxonomy = Taxonomy.parse({f"DV{n}": f"要素{n}" for n in range(1, 13)}, "names.json")
+    assert taxonomy.keys[:2] == ["DV1", "DV2"]
+    assert (taxonomy.themes[0].zh, taxonomy.themes[0].en) == ("要素1", "DV1")
+    assert taxonomy.themes[0].colour == taxonomy.themes[10].colour != taxonomy.themes[1].colour
+    assert Taxonomy.parse({"themes": yaml.safe_load(taxonomy.dump())["themes"]}, "again") == taxonomy
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:

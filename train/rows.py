@@ -23,13 +23,16 @@ _MAX_BYTES = 1 << 30  # a hundred times the starter corpus and more
 _ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
-def read_rows(source: str | Path, taxonomy: Taxonomy | None = None, *, annotated: bool = False) -> list[Row]:
+def read_rows(
+    source: str | Path, taxonomy: Taxonomy | None = None, *, annotated: bool = False, plan_key: str | None = "plan"
+) -> list[Row]:
     """Reads item rows from a .jsonl file or from all .jsonl files of a folder.
 
     Args:
         source: file or folder.
         taxonomy: if given, every label must be one of its keys.
         annotated: whether rows without `labels` are left out.
+        plan_key: the key that says which rows belong together; it becomes their `plan`. None where every row stands alone.
 
     Returns:
         Rows in file order, labels in taxonomy order.
@@ -42,7 +45,7 @@ def read_rows(source: str | Path, taxonomy: Taxonomy | None = None, *, annotated
         for at, line in enumerate(_lines(path), 1):
             if not line.strip():
                 continue
-            row, fault = _parse(line, taxonomy)
+            row, fault = _parse(line, taxonomy, plan_key, f"{path.stem} {at}")
             if fault:
                 faults.append(f"{path.name} line {at}: {fault}")
             elif row is not None and (not annotated or "labels" in row):
@@ -96,13 +99,17 @@ def _lines(path: Path) -> list[str]:
         raise RowError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _parse(line: str, taxonomy: Taxonomy | None) -> tuple[Row | None, str]:
+def _parse(line: str, taxonomy: Taxonomy | None, plan_key: str | None, alone: str) -> tuple[Row | None, str]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None, "not JSON"
     if not isinstance(row, dict):
         return None, "not a JSON object"
+    if plan_key is None:
+        row["plan"] = alone
+    elif plan_key != "plan" and plan_key in row:
+        row["plan"] = str(row[plan_key])
     name = " ".join(f"{row.get('plan')} {row.get('number', '')}".split())
     for key, kind in (("plan", str), ("text", str)):
         if not isinstance(row.get(key), kind) or not row[key].strip():

@@ -14,7 +14,19 @@ import yaml
 from train.errors import TaxonomyError
 from train.resources import resource
 
-_KEY = re.compile(r"[a-z][a-z0-9_]*")
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PALETTE = (
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#d62728",
+    "#9467bd",
+    "#8c564b",
+    "#e377c2",
+    "#7f7f7f",
+    "#bcbd22",
+    "#17becf",
+)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # Columns of a row, and the answer “none of these”.
 _RESERVED = {
@@ -94,11 +106,13 @@ class Taxonomy:
 
     @classmethod
     def parse(cls, data: Any, source: str) -> Taxonomy:
-        """Builds a taxonomy from parsed YAML, `{themes: [{key, zh, en, definition, colour}, …]}`.
+        """Builds a taxonomy from parsed YAML, `{themes: [{key, zh, en, definition, colour}, …]}`, or from bare names, `{key: name, …}`.
 
         Raises:
             TaxonomyError: with all faults of the file, each with the theme it is about.
         """
+        if isinstance(data, dict) and data and all(isinstance(name, str) for name in data.values()):
+            data = {"themes": [_bare(str(key), name, at) for at, (key, name) in enumerate(data.items())]}
         entries = data.get("themes") if isinstance(data, dict) else None
         if not isinstance(entries, list) or not entries:
             raise TaxonomyError(f"{source}: expected a list `themes:` with at least one theme")
@@ -145,6 +159,11 @@ class Taxonomy:
 """
 
 
+def _bare(key: str, name: str, at: int) -> dict[str, str]:
+    """The entry of a theme of which nothing but the name is known."""
+    return {"key": key, "zh": name, "en": key, "definition": name, "colour": _PALETTE[at % len(_PALETTE)]}
+
+
 def _hotkey(n: int) -> str:
     return f'hotkey="{n}" ' if n < 10 else ""  # a key of two digits would be pressed as two keys
 
@@ -158,7 +177,7 @@ def _faults_of(entry: dict[str, Any], number: int) -> list[str]:
     faults = []
     if not isinstance(key, str) or not _KEY.fullmatch(key) or key in _RESERVED:
         faults.append(
-            f"theme {number}: key must be lower-case ASCII such as elder_care and no column of a row, got {key!r}"
+            f"theme {number}: key must be ASCII letters, digits and _ such as elder_care and no column of a row, got {key!r}"
         )
     faults += [f"{name}: `{f}` is missing" for f in ("zh", "en", "definition") if not str(entry.get(f) or "").strip()]
     if not _COLOUR.fullmatch(str(entry.get("colour", ""))):

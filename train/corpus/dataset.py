@@ -93,7 +93,7 @@ def build_corpus(
     for at, row in enumerate(rows):
         if at not in drop:
             parts[places[row["plan"]]].append(row)
-    _require_something(parts, len(drop), taxonomy)
+    _require_something(parts, len(drop), taxonomy, validation > 0)
     repeated = {b for _, b in crossing}
     return Corpus(
         **parts,
@@ -109,9 +109,9 @@ def digest(rows: Sequence[Row]) -> str:
     return hashlib.sha256("".join(dump_row(r) + "\n" for r in rows).encode()).hexdigest()
 
 
-def _require_something(parts: dict[str, list[Row]], n_dropped: int, taxonomy: Taxonomy) -> None:
+def _require_something(parts: dict[str, list[Row]], n_dropped: int, taxonomy: Taxonomy, validates: bool) -> None:
     advice = f"after {n_dropped} near-repeats of held-out items were dropped: hold out other plans (data.held_out) or set data.leakage=report"
-    if empty := [name for name in ("train", "validation") if not parts[name]]:
+    if empty := [name for name in ("train", "validation")[: 1 + validates] if not parts[name]]:
         raise SplitError(f"nothing is left of {' and '.join(empty)} {advice}")
     seen = {label for row in parts["train"] for label in row["labels"]}
     if missing := [k for k in taxonomy.keys if k not in seen]:

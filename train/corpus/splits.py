@@ -37,7 +37,7 @@ def split_plans(
         rows: annotated rows.
         taxonomy: the themes to spread.
         held_out: names of the plans to hold out, or the share of items, 0 ≤ share < 1.
-        validation: share of the remaining items that early stopping looks at, 0 < share < 1.
+        validation: share of the remaining items that early stopping looks at, 0 ≤ share < 1.
         seed: breaks ties.
 
     Raises:
@@ -45,18 +45,20 @@ def split_plans(
     """
     names = plan_names(rows)
     if isinstance(held_out, list):
-        if missing := [n for n in held_out if n not in names]:
+        known, wanted = set(names), set(held_out)
+        if missing := [n for n in held_out if n not in known]:
             raise SplitError(f"held-out plans not in the data: {', '.join(missing)}; it has {', '.join(names[:8])} …")
-        test = [n for n in names if n in held_out]
+        test = [n for n in names if n in wanted]
     else:
         test = _share(rows, taxonomy, names, held_out, seed) if held_out else []
-    rest = [n for n in names if n not in test]
-    if len(rest) < 2:
-        raise SplitError(
-            f"{len(names)} plans, {len(test)} of them held out: at least 2 must be left for training and validation"
-        )
-    chosen = _share(rows, taxonomy, rest, validation, seed + 1)
-    split = Split([n for n in rest if n not in chosen], chosen, test)
+    tested = set(test)
+    rest = [n for n in names if n not in tested]
+    if len(rest) < 1 + (validation > 0):
+        needed = "2 must be left for training and validation" if validation else "1 must be left for training"
+        raise SplitError(f"{len(names)} plans, {len(test)} of them held out: at least {needed}")
+    chosen = _share(rows, taxonomy, rest, validation, seed + 1) if validation else []
+    validated = set(chosen)
+    split = Split([n for n in rest if n not in validated], chosen, test)
     _require_examples(rows, taxonomy, split.train, "training")
     return split
 
@@ -74,7 +76,8 @@ def fold_plans(rows: Sequence[Row], taxonomy: Taxonomy, n_folds: int, seed: int)
         )
     folds = deal(rows, taxonomy, names, [Fraction(1, n_folds)] * n_folds, seed)
     for at, fold in enumerate(folds):
-        _require_examples(rows, taxonomy, [n for n in names if n not in fold], f"fold {at + 1}'s training")
+        inside = set(fold)
+        _require_examples(rows, taxonomy, [n for n in names if n not in inside], f"fold {at + 1}'s training")
     return folds
 
 
@@ -99,18 +102,21 @@ def deal(
     total = sum(counts.values(), np.zeros(len(taxonomy) + 2))
     wanted = np.array([[float(s) * t for t in total] for s in shares])
     parts: list[list[str]] = [[] for _ in shares]
-    while order:
-        left = sum((counts[n] for n in order), np.zeros(len(taxonomy) + 2))
+    table = np.array([counts[n] for n in order])
+    left, waits = total.copy(), np.ones(len(order), dtype=bool)
+    for n_waiting in range(len(order), 0, -1):
         theme = min((i for i in range(len(left)) if left[i] > 0), key=lambda i: left[i], default=len(left) - 1)
-        name = max(order, key=lambda n: counts[n][theme])
+        at = int(np.where(waits, table[:, theme], -1).argmax())
         empty = [i for i, part in enumerate(parts) if not part]
         hungry = [i for i in range(len(parts)) if wanted[i][-1] > 0] or list(range(len(parts)))
-        among = empty if len(empty) >= len(order) else hungry
+        among = empty if len(empty) >= n_waiting else hungry
         part = max(among, key=lambda i: (wanted[i][theme], wanted[i][-1]))
-        parts[part].append(name)
-        wanted[part] -= counts[name]
-        order.remove(name)
-    return [[n for n in names if n in part] for part in parts]
+        parts[part].append(order[at])
+        wanted[part] -= table[at]
+        left -= table[at]
+        waits[at] = False
+    inside = [set(part) for part in parts]
+    return [[n for n in names if n in part] for part in inside]
 
 
 def _profile(row: Row, taxonomy: Taxonomy) -> NDArray[np.float64]:

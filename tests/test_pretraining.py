@@ -243,6 +243,11 @@ def test_the_learning_rate_warms_up_and_decays_to_zero(text: Path, tmp_path: Pat
 def test_a_run_goes_on_from_a_checkpoint_with_its_weights_and_vocabulary(text: Path, tmp_path: Path) -> None:
     first = pretrain(settings_of(text, tmp_path / "first"))
     shipped = load_file(first / "model.safetensors")
+    again = pretrain(settings_of(text, tmp_path / "again", f"init={first}", "budget.steps=1"))
+    card = (again / "README.md").read_text(encoding="utf-8")
+    assert "It went on from an earlier checkpoint" in card
+    assert card.count("Pretrained as a masked language model") == 2
+    assert "12 steps" in card.split("## Before")[1]
     settings = settings_of(text, tmp_path / "second", f"init={first}", "budget.steps=1", "vocabulary.size=200")
     tokenizer, packed_text = _prepare(settings)
     assert tokenizer.get_vocab() == Tokenizer.from_file(str(first / "tokenizer.json")).get_vocab()

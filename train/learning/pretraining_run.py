@@ -90,10 +90,12 @@ def export(pretraining: Pretraining, settings: PretrainingSettings, tokenizer: T
     """Writes a standard transformers checkpoint in fp16, with tokenizer and model card; draws the loss curve."""
     output = settings.run.output_dir
     output.mkdir(parents=True, exist_ok=True)
-    pretraining.model.as_shipped().save_pretrained(output)
-    save_pretrained_tokenizer(tokenizer, settings.network.max_positions, output)
     curve = _read_curve(pretraining.loss_file)
-    (output / "README.md").write_text(_card(pretraining, settings, text, curve), encoding="utf-8")
+    card = _card(pretraining, settings, text, curve)  # before anything of the checkpoint it went on from is overwritten
+    pretraining.model.as_shipped().save_pretrained(output)
+    (output / "model.safetensors").chmod(0o644)  # written readable by its owner alone; it is there to be passed on
+    save_pretrained_tokenizer(tokenizer, settings.network.max_positions, output)
+    (output / "README.md").write_text(card, encoding="utf-8")
     if curve:
         _draw(curve, settings.run.work_dir / "loss.png")
     _LOG.info("written to %s", output)
@@ -118,10 +120,13 @@ def _card(
             f"BERT with {network.n_layers} layers of width {network.width} and {network.n_heads} heads: "
             f"{n_weights / 1e6:.1f} M weights, stored in fp16.",
             f"Its {config.vocab_size:,} tokens were learned from the text below: each Han character and each digit is one,",
-            "Latin words are cut into short pieces, case and full-width forms are folded.\n",
+            "Latin words are cut into short pieces, case and full-width forms are folded.",
+            *(["It went on from an earlier checkpoint, whose record stands at the end.\n"] if settings.init else [""]),
             f"Pretrained as a masked language model with `python -m train.pretrain` on {datetime.now(UTC):%Y-%m-%d}:",
             f"{progress.step:,} steps, {progress.tokens:,} tokens, {progress.seconds / 60:.0f} minutes, seed {settings.seed}.",
-            f"Blocks held up to {longest} tokens: positions beyond were not trained.\n",
+            f"Blocks held up to {longest} tokens{'' if settings.init else ': positions beyond were not trained'}. "
+            f"{settings.masking.prob:.0%} of the tokens hidden in spans of 1 to {len(settings.masking.span_probs)}, "
+            f"weight of the bag loss {settings.masking.bag_weight:g}, rate {settings.optim.lr:g}.\n",
             "## Text\n\nParagraphs that repeat were dropped. The weight is how often an epoch reads the source.\n",
             "| source | tokens | weight |\n|---|---|---|",
             *sources,
@@ -131,8 +136,20 @@ def _card(
             "\n## Use\n",
             "`AutoModel.from_pretrained(FOLDER)`, `AutoTokenizer.from_pretrained(FOLDER)`. Made to be fine-tuned, not to generate.",
             "It knows the words of the texts named above, and shares their slant.\n",
+            *_earlier(settings.init),
         ]
     )
+
+
+def _earlier(init: Path | None) -> list[str]:
+    """What the card of the checkpoint that a run went on from says of its training, a heading deeper."""
+    file = init / "README.md" if init else None
+    if file is None or not file.is_file():
+        return []
+    told = (
+        file.read_text(encoding="utf-8").split("Pretrained as a masked language model", 1)[-1].split("\n## Use", 1)[0]
+    )
+    return ["## Before\n", "Pretrained as a masked language model" + told.replace("\n## ", "\n### ") + "\n"]
 
 
 def _curve_rows(curve: list[dict[str, Any]]) -> list[str]:

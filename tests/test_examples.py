@@ -10,6 +10,7 @@ import pytest
     "module",
     [
         "train.corpus.agreement",
+        "train.corpus.doubts",
         "train.evaluation.metrics",
         "train.plans.repair",
         "train.plans.units",

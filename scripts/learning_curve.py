@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--plans", type=int, nargs="+", default=[10, 20, 40, 63])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("overrides", nargs="*", help="of python -m train, for every point")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     taxonomy = Taxonomy.load()
     rows, gold = read_rows(resource("data") / "starter", taxonomy), read_rows(arguments.gold, taxonomy)
     store = arguments.out.with_suffix(".json")

@@ -60,10 +60,11 @@ def test_an_experiment_wins_over_the_groups_and_the_command_line_over_both() -> 
 
 
 BAD = {
-    "encoder": {"n_layers": 0, "width": 65, "n_heads": 2, "ffn_width": 0, "max_length": 8, "dropout": 1.0},
-    "data": {"path": "''", "held_out": 1.5, "validation": 0, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "max_path": 200,
+    "encoder": {"n_layers": 0, "width": 65, "n_heads": 2, "ffn_width": 0, "max_length": 8, "dropout": 1.0,
+                "attention_dropout": 1.0, "head_dropout": -0.1},
+    "data": {"path": "''", "held_out": 1.5, "validation": 1, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "max_path": 200,
              "overlap": 100},
-    "optim": {"epochs": 0, "batch_size": 0, "lr": 0, "head_lr": 2, "weight_decay": -1, "warmup": 1, "patience": 0, "max_grad_norm": -1},
+    "optim": {"epochs": 0, "min_steps": -1, "batch_size": 0, "lr": 0, "head_lr": 2, "weight_decay": -1, "warmup": 1, "patience": 0, "max_grad_norm": -1},
     "run": {"dir": "''", "seed": -1, "precision": "fp8", "n_threads": 0, "report_to": "wandb"},
 }  # fmt: skip
 FREE = {
@@ -71,6 +72,7 @@ FREE = {
     "encoder.path",
     "encoder.n_heads",
     "data.headings",
+    "data.plan_key",
     "run.sample",
     "run.progress",
     "labels",
@@ -88,7 +90,7 @@ def test_all_settings_out_of_range_are_named_at_once() -> None:
         for name in values:
             given = "n_heads" if name == "n_heads" else f"{group}.{name} must be "
             assert given in message
-    assert "data.held_out must be a share in [0, 1) or a list of plan names, got 1.5" in message
+    assert "data.held_out must be a share in [0, 1), a list of plan names or a .jsonl file, got 1.5" in message
     assert "run.report_to must be null or tensorboard, got 'wandb'" in message
 
 
@@ -124,6 +126,11 @@ def test_no_setting_is_without_a_rule() -> None:
         ("optim.epochs=many", r"training settings: optim\.epochs: Value 'many'"),
         ("data.held_out=true", "data.held_out must be a share"),
         ("data.held_out=[1,2]", "data.held_out must be a share"),
+        ("data.held_out=rows.csv", "data.held_out must be a share"),
+        (
+            "data={validation: 0, n_folds: 0}",
+            "data.validation must be above 0 where data.n_folds is 0 and no init gives thresholds",
+        ),
         ("+optim.momentum=1", "momentum"),
         ("optim.lr=nan", "optim.lr must be between 0 and 1, got nan"),
         ("encoder.n_heads=0", "encoder.n_heads must be at least 1, got 0"),
@@ -140,3 +147,15 @@ def test_plans_can_be_named_in_chinese_and_dropout_can_be_left_to_the_checkpoint
     assert settings.data.held_out == ["甲县2024.docx"]
     assert type(settings.data.held_out) is list
     assert settings.encoder.dropout is None
+
+
+def test_all_plans_can_be_learned_from_where_thresholds_come_from_folds_or_another_bundle() -> None:
+    assert composed("data={validation: 0, n_folds: 2}").data.validation == 0
+    assert composed("data={validation: 0, n_folds: 0}", "init=models/starter").data.n_folds == 0
+
+
+def test_a_small_corpus_is_read_until_enough_steps_are_done() -> None:
+    optim = composed("optim={epochs: 5, min_steps: 600, batch_size: 32}").optim
+    # 320 items are 10 steps: 60 epochs make 600. 9,600 items are 300: five epochs make 1,500.
+    assert (optim.epochs_for(320), optim.epochs_for(321), optim.epochs_for(9600)) == (60, 55, 5)
+    assert composed("optim={epochs: 5, min_steps: 0}").optim.epochs_for(32) == 5

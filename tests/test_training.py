@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import POOLS, ROOT
 
-from train.rows import read_rows
+from train.rows import plan_names, read_rows, write_rows
 from train.tagging import Tagger
 from train.tagging.windows import cut, highest, stack
 from train.taxonomy import Taxonomy
@@ -25,8 +25,8 @@ from train.taxonomy import Taxonomy
 TINY = [
     "encoder=untrained",
     "encoder={n_layers: 1, width: 32, n_heads: 2, ffn_width: 64, max_length: 48}",
-    "data={max_path: 8, overlap: 8, n_folds: 2}",
-    "optim={epochs: 10, batch_size: 8, lr: 0.01, head_lr: 0.01, patience: 1}",
+    "data={max_path: 8, overlap: 8, n_folds: 2, held_out: 0.2, validation: 0.15}",
+    "optim={epochs: 10, min_steps: 0, batch_size: 8, lr: 0.01, head_lr: 0.01, patience: 1}",
     "run.n_threads=1",
 ]
 NOWHERE = "http://127.0.0.1:9"  # a port that nothing listens on: whoever asks a hub fails
@@ -97,7 +97,7 @@ def test_another_taxonomy_is_a_file_and_an_override(trained: Path) -> None:
     assert set(figures(trained)["test"]["per_label"]) == set(POOLS)
     assert sorted(path.name for path in trained.iterdir()) == [
         "README.md", "config.json", "config.yaml", "curves.png", "digests.json", "metrics.json", "model.onnx", "model.safetensors",
-        "split.json", "taxonomy.yaml", "thresholds.json", "tokenizer.json", "tokenizer_config.json", "windows.json",
+        "out_of_fold.jsonl", "split.json", "taxonomy.yaml", "thresholds.json", "tokenizer.json", "tokenizer_config.json", "windows.json",
     ]  # fmt: skip
 
 
@@ -253,9 +253,40 @@ def test_a_sweep_gives_a_bundle_for_each_value(inputs: list[str], tmp_path: Path
         assert figures(run)["thresholds_from"] == "validation scores"
 
 
+@pytest.mark.slow(reason="trains a network")
+def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
+    trained: Path, inputs: list[str], rows: Any, tmp_path: Path
+) -> None:
+    names = plan_names(rows)
+    write_rows(tmp_path / "own.jsonl", [r for r in rows if r["plan"] == names[0]])
+    write_rows(tmp_path / "others.jsonl", [r for r in rows if r["plan"] != names[0]])
+    adapt = [
+        inputs[0],
+        *TINY,
+        f"init={trained}",
+        "data={path: own.jsonl, validation: 0, n_folds: 0, leakage: report}",
+        "optim.epochs=1",
+    ]
+    out = train(tmp_path, *adapt, "data.held_out=0.0", "run.dir=runs/blind")
+    assert "no plan was held out: this run has no F1 of its own" in out
+    assert "No plan was held out" in (tmp_path / "runs" / "blind" / "README.md").read_text(encoding="utf-8")
+    train(tmp_path, *adapt, "data.held_out=others.jsonl", "run.dir=runs/measured")
+    measured = figures(tmp_path / "runs" / "measured")
+    assert measured["test"]["n_plans"] == len(names) - 1
+    assert measured["thresholds_from"].startswith("the bundle it went on from")
+    cuts = [json.loads((run / "thresholds.json").read_text()) for run in (trained, tmp_path / "runs" / "measured")]
+    assert cuts[0] == cuts[1]
+
+
 @pytest.mark.slow(reason="starts two processes that talk to each other")
 def test_two_processes_measure_what_one_does(inputs: list[str], tmp_path: Path) -> None:
-    same = [*inputs, *TINY, "encoder.dropout=0", "data.heading_dropout=0", "run.precision=fp32"]
+    same = [
+        *inputs,
+        *TINY,
+        "encoder={dropout: 0, attention_dropout: 0, head_dropout: 0}",
+        "data.heading_dropout=0",
+        "run.precision=fp32",
+    ]
     train(tmp_path, *same, "run.dir=runs/one")
     train(tmp_path, *same, launcher=("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"))
     (two,) = (tmp_path / "models" / "runs").iterdir()

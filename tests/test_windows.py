@@ -87,8 +87,10 @@ def test_training_and_tagging_show_the_network_the_same(
 
     monkeypatch.setattr(runtime, "_infer", look)
     runtime.scores(some)
+    width = max(arrays[0].shape[1] for arrays in seen)  # training pads further
     for at, name in enumerate(("input_ids", "attention_mask", "token_type_ids")):
-        assert np.array_equal(np.concatenate([arrays[at] for arrays in seen]), trained[name].numpy()), name
+        assert np.array_equal(np.concatenate([arrays[at] for arrays in seen]), trained[name].numpy()[:, :width]), name
+    assert not trained["attention_mask"][:, width:].any()
     assert trained["labels"].tolist() == [[float(k in some[at]["labels"]) for k in taxonomy.keys] for at in order]
 
 
@@ -117,6 +119,12 @@ def test_headings_are_hidden_by_seed_epoch_and_item_alone(rows: Any, bundle: Any
     assert sum(hidden(1, 0)) / len(items) == pytest.approx(0.3, abs=0.12)
     assert not any(hidden(1, 0, share=0.0))
     assert all(hidden(1, 0, share=1.0))
+
+
+@pytest.mark.parametrize(("longest", "padded"), [(5, 16), (16, 16), (17, 32), (33, 40), (40, 40)])
+def test_training_pads_to_a_multiple_of_sixteen_but_never_beyond_a_window(longest: int, padded: int) -> None:
+    shape = WindowShape(40, 4, 8, True, 2, 3, 0)
+    assert stack([cut(list(range(5, 5 + longest - 2)), [], shape)], shape, 16).input_ids.shape == (1, padded)
 
 
 @given(n_items=st.integers(1, 60), size=st.integers(1, 16), epoch=st.integers(0, 3))

@@ -90,7 +90,7 @@ def _retrain(config: DictConfig) -> float | None:
     metrics = retrain(settings)
     if os.environ.get("RANK", "0") == "0":
         summarise(settings, metrics, sample)
-    return cast("float | None", metrics["test"]["macro_f1"])
+    return cast("float | None", metrics["test"]["macro_f1"]) if metrics["test"] else None
 
 
 @contextmanager

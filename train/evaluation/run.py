@@ -63,11 +63,12 @@ def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     if train is not None:
         return read_rows(train, bundle.taxonomy, annotated=True)
     try:
-        path = yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"]["path"]
+        data = yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"]
+        path, key = data["path"], data.get("plan_key", "plan")
         split = json.loads((bundle.folder / SPLIT).read_text(encoding="utf-8"))
         source = resource("data") / "starter" if path == "builtin" else Path(path)
         plans = {*split["train"], *split["validation"]}
-        rows = [r for r in read_rows(source, bundle.taxonomy, annotated=True) if r["plan"] in plans]
+        rows = [r for r in read_rows(source, bundle.taxonomy, annotated=True, plan_key=key) if r["plan"] in plans]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RowError, BundleError):
         rows = []
     if not rows:

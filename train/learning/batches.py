@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+# Torch prepares and keeps its kernels anew for every length it meets: fewer lengths are less time and memory.
+_LENGTH_STEP = 16
+
+
 class Encoded(TypedDict):
     """One item as token ids without special tokens; `labels` is float[n_themes]."""
 
@@ -71,7 +75,9 @@ class Collator:
     def __call__(self, items: Sequence[Encoded]) -> dict[str, Any]:
         """The batch of some items."""
         windows = stack(
-            [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items], self.shape
+            [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items],
+            self.shape,
+            _LENGTH_STEP,
         )
         return {
             "labels": torch.tensor(np.array([i["labels"] for i in items], dtype=np.float32)),

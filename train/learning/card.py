@@ -22,20 +22,11 @@ def model_card(
         corpus: as it was split.
         metrics: what metrics.json holds.
     """
-    test = metrics["test"]
     lines = [
         "---", "language: zh", "library_name: transformers", "pipeline_tag: text-classification", "---", "",
         "# 卫生健康工作要点主题标注模型 · Themes of health work plans", "",
         f"给卫生健康工作要点的条目标注{len(taxonomy)}个主题(可多个,可没有)。Tags the numbered items of Chinese health commissions' work plans.", "",
-        "## 效果 Results", "",
-        *_results(taxonomy, thresholds, test), "",
-        f"整份留出的计划 whole plans held out: {test['n_plans']} ({test['n_items']} 条 items). "
-        f"Macro-F1 {_f(test['macro_f1'])} {_interval(test['ci95']['macro_f1'])}, micro-F1 {_f(test['micro_f1'])} "
-        f"{_interval(test['ci95']['micro_f1'])}, subset accuracy {_f(test['subset_accuracy'])}. "
-        "Intervals: 95 %, bootstrap over plans.", "",
-        f"近重复 near-duplicates: {metrics['leakage']['repeated']} of the held-out items nearly repeat a training item "
-        f"(`data.leakage={settings.data.leakage}`, {metrics['leakage']['dropped']} training items dropped); macro-F1 without them "
-        f"{_f((metrics['leakage']['without'] or {}).get('macro_f1'))}.", "",
+        "## 效果 Results", "", *_results(taxonomy, thresholds, settings, metrics), "",
         "## 数据 Data", "",
         f"- rows: `{settings.data.path}`, SHA-256 `{corpus.digest}`",
         *(f"- {name}: {len(plan_names(part))} plans, {len(part)} items" for name, part in
@@ -52,7 +43,29 @@ def model_card(
     return "\n".join(lines)
 
 
-def _results(taxonomy: Taxonomy, thresholds: Sequence[float], test: dict[str, Any]) -> list[str]:
+def _results(
+    taxonomy: Taxonomy, thresholds: Sequence[float], settings: TrainSettings, metrics: dict[str, Any]
+) -> list[str]:
+    test = metrics["test"]
+    if not test:
+        cuts = ", ".join(f"`{key}` {cut:.2f}" for key, cut in zip(taxonomy.keys, thresholds, strict=True))
+        return [f"未留出计划,没有自测的 F1。No plan was held out, so nothing was measured. Thresholds: {cuts}."]
+    leak, calibrated = metrics["leakage"], metrics["calibration"]
+    return [
+        *_theme_rows(taxonomy, thresholds, test), "",
+        f"整份留出的计划 whole plans held out: {test['n_plans']} ({test['n_items']} 条 items). "
+        f"Macro-F1 {_f(test['macro_f1'])} {_interval(test['ci95']['macro_f1'])}, micro-F1 {_f(test['micro_f1'])} "
+        f"{_interval(test['ci95']['micro_f1'])}, subset accuracy {_f(test['subset_accuracy'])}. "
+        "Intervals: 95 %, bootstrap over plans.", "",
+        f"近重复 near-duplicates: {leak['repeated']} of the held-out items nearly repeat a training item "
+        f"(`data.leakage={settings.data.leakage}`, {leak['dropped']} training items dropped); macro-F1 without them "
+        f"{_f((leak['without'] or {}).get('macro_f1'))}.", "",
+        f"校准 calibration: expected calibration error on the held-out plans {_f(calibrated['ece_before'])} before, "
+        f"{_f(calibrated['ece_after'])} after (Platt scaling per theme, fitted on {metrics['thresholds_from']}).",
+    ]  # fmt: skip
+
+
+def _theme_rows(taxonomy: Taxonomy, thresholds: Sequence[float], test: dict[str, Any]) -> list[str]:
     rows = ["| 主题 theme | 阈值 threshold | 支持数 support | P | R | F1 |", "|---|---|---|---|---|---|"]
     for theme, cut in zip(taxonomy.themes, thresholds, strict=True):
         s = test["per_label"][theme.key]

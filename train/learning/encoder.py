@@ -91,9 +91,14 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
         "label2id": {k: i for i, k in enumerate(taxonomy.keys)},
         "problem_type": "multi_label_classification",
     }
-    if settings.dropout is not None:
-        of = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-        names |= dict.fromkeys(of, settings.dropout)
+    dropouts = {
+        "hidden_dropout_prob": settings.dropout,
+        "attention_probs_dropout_prob": settings.attention_dropout,
+        "classifier_dropout": settings.head_dropout,
+    }
+    names |= {name: prob for name, prob in dropouts.items() if prob is not None}
+    if not torch.cuda.is_available():
+        names["attn_implementation"] = "eager"  # see MaskedLanguageModel: the fused kernel trains slowly on a CPU
     if source is None:
         config = BertConfig(
             vocab_size=n_tokens,

@@ -16,6 +16,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from train.errors import MissingExtra
 from train.evaluation.metrics import best_thresholds, evaluate
 from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
+from train.learning.calibration import sigmoid
 from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
 from train.learning.progress import Progress
@@ -89,7 +90,8 @@ class ItemTrainer(Trainer):
                         "weight_decay": self.args.weight_decay if decay else 0.0,
                     }
                     for (head, decay), members in groups.items()
-                ]
+                ],
+                fused=True,
             )
         return self.optimizer
 
@@ -265,7 +267,7 @@ def _validation_metrics(prediction: Any, keys: list[str]) -> dict[str, float]:
     """Macro-F1 at the best cut of each theme, so that early stopping does not wait for scores to settle around one half."""
     gold = np.asarray(prediction.label_ids) > 0.5
     logits = np.asarray(prediction.predictions, dtype=np.float64)
-    scores = _sigmoid(logits)
+    scores = sigmoid(logits)
     loss = float(np.mean(np.logaddexp(0, np.where(gold, -logits, logits))))
     found = evaluate(gold, scores >= np.array(best_thresholds(gold, scores)), ["validation"] * len(gold), keys)
     return {"loss": loss, "macro_f1": found.macro_f1, "micro_f1": found.micro_f1}
@@ -285,9 +287,5 @@ def score(
             members: Sequence[Encoded] = [items[i] for i in chosen]
             batch = collator(members)
             logits = model(**{k: batch[k] for k in ("input_ids", "attention_mask", "token_type_ids")}).logits
-            out[chosen] = _sigmoid(pool(logits.float(), batch["window_item"], len(chosen)).double().numpy())
+            out[chosen] = sigmoid(pool(logits.float(), batch["window_item"], len(chosen)).double().numpy())
     return out
-
-
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))

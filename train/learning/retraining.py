@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from train.corpus.dataset import Corpus, build_corpus, digest
 from train.corpus.splits import fold_plans
 from train.errors import ConfigError, OutputError
-from train.evaluation.metrics import best_thresholds, evaluate, label_matrix
+from train.evaluation.metrics import evaluate, label_matrix
 from train.learning.settings import TrainSettings
 from train.resources import resource
-from train.rows import Row, read_rows
+from train.rows import Row, plan_names, read_rows
 from train.tagging import bundle as layout
 from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from train.learning.fit import Fitted
+    from train.learning.thresholds import Cuts
 
 _WORK = "checkpoints"
 BUILTIN = "builtin"
@@ -60,29 +61,36 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
     """
     settings.check()
     folder = settings.folder
-    taxonomy, rows = _rows(settings)
+    taxonomy, rows, held_out = _rows(settings)
     recorded = _recorded(settings, taxonomy, rows)
     if (folder / layout.DIGESTS).is_file():
         _require_same(recorded, folder)
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
-    material = _material(settings, taxonomy, rows)
+    material = _material(settings, taxonomy, rows, held_out)
     model = material.make()
     _start(recorded, folder)
-    fitted, thresholds, where = _fit(settings, material, model)
-    metrics = _test(settings, material, fitted, thresholds) | {"thresholds_from": where, "epochs": fitted.epochs}
+    fitted, cuts = _fit(settings, material, model)
+    metrics = _test(settings, material, fitted, cuts) | {"thresholds_from": cuts.source, "epochs": fitted.epochs}
     _wait_for_others()  # they may still read what is tidied away
     if _is_main():
         with _reported(folder):
-            _write(settings, material, fitted, thresholds, metrics)
+            _write(settings, material, fitted, cuts, metrics)
     _wait_for_others()
     return metrics
 
 
-def _rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row]]:
-    taxonomy = Taxonomy.load(settings.labels)
-    path = settings.data.path
-    return taxonomy, read_rows(resource("data") / "starter" if path == BUILTIN else path, taxonomy, annotated=True)
+def _rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row], list[str] | float]:
+    """The taxonomy, all rows, and which plans are held out; plans of a held-out file are told apart by its name."""
+    taxonomy, data = Taxonomy.load(settings.labels), settings.data
+    source = resource("data") / "starter" if data.path == BUILTIN else data.path
+    rows = read_rows(source, taxonomy, annotated=True, plan_key=data.plan_key)
+    if not isinstance(data.held_out, str):
+        return taxonomy, rows, data.held_out
+    test = read_rows(data.held_out, taxonomy, annotated=True, plan_key=data.plan_key)
+    for row in test:
+        row["plan"] = f"{Path(data.held_out).name}/{row['plan']}"
+    return taxonomy, [*rows, *test], plan_names(test)
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -100,14 +108,14 @@ def _prepare(settings: TrainSettings) -> None:
         torch.set_num_threads(settings.run.n_threads)
 
 
-def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row]) -> Material:
+def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row], held_out: list[str] | float) -> Material:
     from transformers import set_seed
 
     from train.learning.encoder import find_encoder, load_model, load_tokenizer, window_shape
 
     data = settings.data
     corpus = build_corpus(
-        rows, taxonomy, held_out=data.held_out, validation=data.validation, leakage=data.leakage, seed=settings.run.seed
+        rows, taxonomy, held_out=held_out, validation=data.validation, leakage=data.leakage, seed=settings.run.seed
     )
     if data.n_folds:  # a theme that a fold lacks is said before hours of training, not after
         fold_plans([*corpus.train, *corpus.validation], taxonomy, data.n_folds, settings.run.seed)
@@ -122,15 +130,18 @@ def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row]) -> M
     return Material(taxonomy, corpus, tokenizer, shape, make)
 
 
-def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, list[float], str]:
-    """The network, the thresholds, and what they were fitted on."""
+def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, Cuts]:
+    """The network, calibrated, and its thresholds."""
     from train.learning.batches import ItemDataset
     from train.learning.export import round_weights
     from train.learning.fit import fit, score
     from train.learning.out_of_fold import out_of_fold_scores
+    from train.learning.thresholds import Cuts
 
     corpus, taxonomy, tokenizer, shape = material.corpus, material.taxonomy, material.tokenizer, material.shape
-    validation = ItemDataset(corpus.validation, tokenizer, taxonomy)
+    epochs = settings.optim.epochs_for(len(corpus.train))
+    settings = replace(settings, optim=replace(settings.optim, epochs=epochs))
+    validation = ItemDataset(corpus.validation, tokenizer, taxonomy) if corpus.validation else None
     work = settings.folder / _WORK
     fitted = fit(model, ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
     round_weights(fitted.model)
@@ -138,21 +149,33 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
         rows = [*corpus.train, *corpus.validation]
         scores = out_of_fold_scores(rows, material.make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
         where = f"out-of-fold scores of {settings.data.n_folds} folds"
-    else:
+    elif validation is not None:
         rows, where = corpus.validation, "validation scores"
         scores = score(fitted.model, validation, shape)
-    return fitted, best_thresholds(label_matrix(rows, taxonomy.keys), scores), where
+    else:
+        return fitted, Cuts.of_bundle(str(settings.init), taxonomy.keys)
+    cuts = Cuts.fit(rows, scores, taxonomy.keys, where)
+    cuts.calibration.fold_into(fitted.model)
+    round_weights(fitted.model)  # what folding changed
+    return fitted, cuts
 
 
-def _test(settings: TrainSettings, material: Material, fitted: Fitted, thresholds: list[float]) -> dict[str, Any]:
+def _test(settings: TrainSettings, material: Material, fitted: Fitted, cuts: Cuts) -> dict[str, Any]:
     """F1 on the held-out plans, with and without items that nearly repeat a training item."""
     from train.learning.batches import ItemDataset
     from train.learning.fit import score
 
     corpus, keys = material.corpus, material.taxonomy.keys
     part = corpus.test or corpus.validation
+    if not part:
+        return {
+            "test_is": "nothing: no plan was held out",
+            "test": None,
+            "history": fitted.history,
+            "data_digest": corpus.digest,
+        }
     scores = score(fitted.model, ItemDataset(part, material.tokenizer, material.taxonomy), material.shape)
-    predicted = scores >= np.array(thresholds)
+    predicted = scores >= np.array(cuts.thresholds)
     fresh = sorted(set(range(len(part))) - set(corpus.repeated)) if corpus.repeated else []
     return {
         "test_is": "held-out plans" if corpus.test else "validation plans: nothing was held out",
@@ -163,6 +186,7 @@ def _test(settings: TrainSettings, material: Material, fitted: Fitted, threshold
             "dropped": len(corpus.dropped),
             "without": _scores(part, predicted, fresh, keys) if fresh else None,
         },
+        "calibration": cuts.calibration_figures(part, scores, keys),
         "data_digest": corpus.digest,
         "history": fitted.history,
     }
@@ -173,9 +197,7 @@ def _scores(rows: Sequence[Row], predicted: NDArray[np.bool_], chosen: list[int]
     return evaluate(gold, predicted[chosen], [rows[i]["plan"] for i in chosen], keys).as_dict()
 
 
-def _write(
-    settings: TrainSettings, material: Material, fitted: Fitted, thresholds: list[float], metrics: dict[str, Any]
-) -> None:
+def _write(settings: TrainSettings, material: Material, fitted: Fitted, cuts: Cuts, metrics: dict[str, Any]) -> None:
     """Writes all files of the bundle; the digests come last and make it whole."""
     from train.learning.card import model_card
     from train.learning.curves import draw_curves
@@ -185,13 +207,14 @@ def _write(
     save_weights(fitted.model, folder)
     material.tokenizer.save_pretrained(folder)
     export_onnx(fitted.model, folder / layout.MODEL)
-    split = material.corpus.split
+    split, thresholds = material.corpus.split, cuts.thresholds
     texts = {
         layout.TAXONOMY: material.taxonomy.dump(),
         layout.THRESHOLDS: _json(dict(zip(material.taxonomy.keys, [round(t, 6) for t in thresholds], strict=True))),
         layout.WINDOWS: _json(material.shape.as_dict()),
         layout.METRICS: _json(metrics),
         layout.SPLIT: _json({"train": split.train, "validation": split.validation, "test": split.test}),
+        layout.OUT_OF_FOLD: cuts.score_lines(material.taxonomy.keys),
         layout.CARD: model_card(material.taxonomy, thresholds, settings, material.corpus, metrics),
     }
     for name, text in texts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class EncoderSettings:
     n_heads: int
     ffn_width: int
     dropout: float | None
+    attention_dropout: float | None
+    head_dropout: float | None
 
 
 @dataclass
@@ -39,6 +42,7 @@ class DataSettings:
     """Which rows are learned from and how they are split."""
 
     path: str
+    plan_key: str | None
     held_out: Any
     validation: float
     n_folds: int
@@ -54,6 +58,7 @@ class OptimSettings:
     """AdamW and its schedule."""
 
     epochs: int
+    min_steps: int
     batch_size: int
     lr: float
     head_lr: float
@@ -61,6 +66,10 @@ class OptimSettings:
     warmup: float
     patience: int
     max_grad_norm: float
+
+    def epochs_for(self, n_items: int) -> int:
+        """Epochs that a training part of this size gets: `epochs`, or as many more as `min_steps` asks for."""
+        return max(self.epochs, math.ceil(self.min_steps / math.ceil(n_items / self.batch_size)))
 
 
 @dataclass
@@ -113,7 +122,14 @@ def _encoder_rules(e: EncoderSettings) -> list[Rule]:
         *((n >= 1, name, "at least 1", n) for name, n in counts),
         (e.n_heads < 1 or e.width % e.n_heads == 0, "encoder.width", "a multiple of encoder.n_heads", e.width),
         (16 <= e.max_length <= 4096, "encoder.max_length", "16 to 4096 tokens", e.max_length),
-        (e.dropout is None or 0 <= e.dropout < 1, "encoder.dropout", "a probability below 1, or null", e.dropout),
+        *(
+            (p is None or 0 <= p < 1, f"encoder.{name}", "a probability below 1, or null", p)
+            for name, p in (
+                ("dropout", e.dropout),
+                ("attention_dropout", e.attention_dropout),
+                ("head_dropout", e.head_dropout),
+            )
+        ),
     ]
 
 
@@ -121,10 +137,18 @@ def _data_rules(settings: TrainSettings) -> list[Rule]:
     d, length = settings.data, settings.encoder.max_length
     share = isinstance(d.held_out, (int, float)) and not isinstance(d.held_out, bool) and 0 <= d.held_out < 1
     names = isinstance(d.held_out, list) and all(isinstance(n, str) for n in d.held_out)
+    file = isinstance(d.held_out, str) and d.held_out.endswith(".jsonl")
+    has_cuts = d.validation > 0 or d.n_folds > 0 or settings.init is not None
     return [
         (bool(d.path), "data.path", "`builtin`, a .jsonl file or a folder of them", d.path),
-        (share or names, "data.held_out", "a share in [0, 1) or a list of plan names", d.held_out),
-        (0 < d.validation < 1, "data.validation", "a share in (0, 1)", d.validation),
+        (
+            share or names or file,
+            "data.held_out",
+            "a share in [0, 1), a list of plan names or a .jsonl file",
+            d.held_out,
+        ),
+        (0 <= d.validation < 1, "data.validation", "a share in [0, 1)", d.validation),
+        (has_cuts, "data.validation", "above 0 where data.n_folds is 0 and no init gives thresholds", d.validation),
         (d.n_folds in (0, *range(2, 101)), "data.n_folds", "0 (thresholds from validation) or 2 to 100", d.n_folds),
         (d.leakage in LEAKAGE, "data.leakage", "one of " + ", ".join(LEAKAGE), d.leakage),
         (0 <= d.heading_dropout <= 1, "data.heading_dropout", "a probability", d.heading_dropout),
@@ -137,6 +161,7 @@ def _optim_rules(o: OptimSettings) -> list[Rule]:
     counts = [(f"optim.{name}", getattr(o, name)) for name in ("epochs", "batch_size", "patience")]
     return [
         *((n >= 1, name, "at least 1", n) for name, n in counts),
+        (o.min_steps >= 0, "optim.min_steps", "0 or more", o.min_steps),
         (0 < o.lr < 1, "optim.lr", "between 0 and 1", o.lr),
         (0 < o.head_lr < 1, "optim.head_lr", "between 0 and 1", o.head_lr),
         (0 <= o.weight_decay < 1, "optim.weight_decay", "0 or more, below 1", o.weight_decay),

@@ -35,6 +35,17 @@ def summarise(settings: TrainSettings, metrics: dict[str, Any], sample: Path | N
     console = Console()
     taxonomy = Taxonomy.load(settings.folder / "taxonomy.yaml")
     test = metrics["test"]
+    if test:
+        _show_figures(metrics, taxonomy, console)
+    else:
+        console.print("no plan was held out: this run has no F1 of its own; `yaodian evaluate` measures the bundle")
+    console.print(f"bundle: {settings.folder}", soft_wrap=True)
+    if sample:
+        _show_sample(settings, sample, console)
+
+
+def _show_figures(metrics: dict[str, Any], taxonomy: Taxonomy, console: Console) -> None:
+    test = metrics["test"]
     table = Table(title=f"F1 on {metrics['test_is']} ({test['n_plans']} plans, {test['n_items']} items)")
     for name in ("theme", "support", "precision", "recall", "F1"):
         table.add_column(name, justify="left" if name == "theme" else "right")
@@ -45,14 +56,13 @@ def summarise(settings: TrainSettings, metrics: dict[str, Any], sample: Path | N
     for name in ("macro_f1", "micro_f1"):
         low, high = test["ci95"][name]
         console.print(f"{name} {_f(test[name])}  95 % [{_f(low)}, {_f(high)}]")
+    calibrated = metrics["calibration"]
+    console.print(f"calibration error {_f(calibrated['ece_before'])} before, {_f(calibrated['ece_after'])} after")
     leak = metrics["leakage"]
     if leak["without"]:
         console.print(
             f"without {leak['repeated']} near-duplicates of training items: macro_f1 {_f(leak['without']['macro_f1'])}"
         )
-    console.print(f"bundle: {settings.folder}", soft_wrap=True)
-    if sample:
-        _show_sample(settings, sample, console)
 
 
 def _show_sample(settings: TrainSettings, sample: Path, console: Console) -> None:

@@ -4,6 +4,7 @@
     model.onnx                                      opens in onnxruntime and OpenVINO
     taxonomy.yaml thresholds.json windows.json      what the logits mean, where to cut, how items become windows
     metrics.json config.yaml split.json             what was measured, with which settings, on which plans
+    out_of_fold.jsonl                               scores of the training items from networks that had not seen their plans
     README.md curves.png                            for people
     digests.json                                    SHA-256 of every other file
 
@@ -25,8 +26,8 @@ from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
 
 MODEL, TOKENIZER, TAXONOMY, THRESHOLDS = "model.onnx", "tokenizer.json", "taxonomy.yaml", "thresholds.json"
-WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS = (
-    "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml",
+WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS, OUT_OF_FOLD = (
+    "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml", "out_of_fold.jsonl",
 )  # fmt: skip
 _NEEDED = (MODEL, TOKENIZER, TAXONOMY, THRESHOLDS, WINDOWS, DIGESTS)
 

@@ -89,15 +89,17 @@ def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) ->
     return windows
 
 
-def stack(items: Sequence[Sequence[tuple[list[int], int]]], shape: WindowShape) -> Windows:
+def stack(items: Sequence[Sequence[tuple[list[int], int]]], shape: WindowShape, multiple: int = 1) -> Windows:
     """Pads the windows of several items into arrays.
 
     Args:
         items: what `cut` gave for each item.
         shape: for the padding token.
+        multiple: the padded length is a multiple of this, up to `shape.max_length`.
     """
     flat = [(at, ids, second) for at, windows in enumerate(items) for ids, second in windows]
-    length = max(len(ids) for _, ids, _ in flat)
+    longest = max(len(ids) for _, ids, _ in flat)
+    length = max(longest, min(shape.max_length, -(-longest // multiple) * multiple))
     ids_out = np.full((len(flat), length), shape.pad_id, dtype=np.int64)
     mask = np.zeros((len(flat), length), dtype=np.int64)
     types = np.zeros((len(flat), length), dtype=np.int64)

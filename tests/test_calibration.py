@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
+
+from train.learning.calibration import Calibration, logit, sigmoid
+from train.learning.thresholds import Cuts
+
+
+def drawn(slope: float, offset: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn with probability sigmoid(slope · logit + offset), and the scores of these logits."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (n, 1))
+    return rng.random((n, 1)) < sigmoid(slope * logits + offset), sigmoid(logits)
+
+
+def test_a_map_that_was_put_in_is_found() -> None:
+    found = Calibration.fit(*drawn(0.5, -1.0))
+    assert found.slope[0] == pytest.approx(0.5, abs=0.03)
+    assert found.offset[0] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_scores_that_are_right_stay_as_they_are() -> None:
+    gold, scores = drawn(1.0, 0.0)
+    assert Calibration.fit(gold, scores).apply(scores) == pytest.approx(scores, abs=0.02)
+
+
+@pytest.mark.parametrize("case", ["nine positives", "no negatives", "upside down"])
+def test_a_theme_that_says_too_little_keeps_its_scores(case: str) -> None:
+    gold, scores = drawn(1.0, 0.0, 200)
+    if case == "nine positives":
+        gold[:], gold[:9] = False, True
+    elif case == "no negatives":
+        gold[:] = True
+    else:
+        gold = ~gold
+    found = Calibration.fit(gold, scores)
+    assert (found.slope[0], found.offset[0]) == (1, 0)
+
+
+def test_undoing_gives_what_was_there() -> None:
+    scores = np.array([[0.001, 0.2], [0.5, 0.999]])
+    found = Calibration(np.array([0.7, 2.0]), np.array([0.3, -1.0]))
+    assert found.undo(found.apply(scores)) == pytest.approx(scores)
+    assert logit(np.array([0.0, 0.5, 1.0])).tolist() == [-60, 0, 60]
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra"])
+def test_a_network_into_which_the_map_is_folded_gives_calibrated_scores(kind: str) -> None:
+    shape = {
+        "vocab_size": 30,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "num_labels": 2,
+    }
+    torch.manual_seed(0)
+    model = (
+        BertForSequenceClassification(BertConfig(**shape))
+        if kind == "bert"
+        else ElectraForSequenceClassification(ElectraConfig(**shape, embedding_size=16))
+    ).eval()
+    found, ids = Calibration(np.array([0.5, 3.0]), np.array([-1.0, 0.25])), torch.arange(20).reshape(2, 10)
+    with torch.inference_mode():
+        before = model(input_ids=ids).logits.double().numpy()
+    found.fold_into(model)
+    with torch.inference_mode():
+        after = model(input_ids=ids).logits.double().numpy()
+    assert sigmoid(after) == pytest.approx(found.apply(sigmoid(before)), abs=1e-6)
+
+
+def test_cuts_are_fitted_on_calibrated_scores_and_tell_the_error_before_and_after() -> None:
+    gold, scores = drawn(0.5, -1.0, 4000)
+    rows = [{"plan": f"p{at // 10}", "text": "x", "labels": ["a"] if yes else []} for at, yes in enumerate(gold[:, 0])]
+    cuts = Cuts.fit(rows, scores, ["a"], "folds")
+    figures = cuts.calibration_figures(rows, cuts.scores, ["a"])
+    assert figures["ece_before"] > 0.1 > 0.03 > figures["ece_after"]
+    # F1 wants a cut at half of the best F1 (Lipton et al. 2014), which lies below .5.
+    assert 0.2 < cuts.thresholds[0] < 0.5
+    assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "scores": {"a": ')

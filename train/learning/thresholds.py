@@ -1,0 +1,96 @@
+"""How logits become themes: calibration and one threshold a theme, and the scores that both were fitted on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from train.errors import ConfigError
+from train.evaluation.metrics import FloatArray, best_thresholds, expected_calibration_error, label_matrix
+from train.learning.calibration import Calibration
+from train.resources import resource
+from train.rows import Row
+from train.tagging.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Calibration and thresholds.
+
+    Attributes:
+        calibration: of the network's scores.
+        thresholds: of calibrated scores, in taxonomy order.
+        rows: what both were fitted on.
+        scores: calibrated, float64[n_rows, n_themes].
+        source: the kind of these scores, for people.
+    """
+
+    calibration: Calibration
+    thresholds: list[float]
+    rows: Sequence[Row]
+    scores: FloatArray
+    source: str
+
+    @classmethod
+    def fit(cls, rows: Sequence[Row], scores: FloatArray, keys: list[str], source: str) -> Self:
+        """Fits on items that the network which scored them was not trained on.
+
+        Args:
+            rows: annotated.
+            scores: shape (n_rows, n_themes), not calibrated.
+            keys: themes, in the order of the columns.
+            source: the kind of these scores, for people.
+        """
+        gold = label_matrix(rows, keys)
+        calibration = Calibration.fit(gold, scores)
+        calibrated = calibration.apply(scores)
+        return cls(calibration, best_thresholds(gold, calibrated), rows, calibrated, source)
+
+    @classmethod
+    def of_bundle(cls, init: str, keys: list[str]) -> Self:
+        """The thresholds of the bundle that a run went on from, where the run had no scores of its own to fit them on.
+
+        Raises:
+            ConfigError: that bundle has other themes.
+        """
+        bundle = Bundle.open(init if Path(init).is_dir() else resource(init))
+        if bundle.taxonomy.keys != keys:
+            raise ConfigError(
+                f"init={init}: has other themes, so its thresholds don't fit; set data.validation or data.n_folds"
+            )
+        keep = Calibration(np.ones(len(keys)), np.zeros(len(keys)))
+        return cls(keep, list(bundle.thresholds), [], np.zeros((0, len(keys))), f"the bundle it went on from ({init})")
+
+    def calibration_figures(self, rows: Sequence[Row], scores: FloatArray, keys: list[str]) -> dict[str, Any]:
+        """Expected calibration error before and after, and the map itself, as metrics.json holds them.
+
+        Args:
+            rows: annotated rows that nothing was fitted on.
+            scores: shape (n_rows, n_themes), calibrated.
+            keys: themes, in the order of the columns.
+        """
+        gold = label_matrix(rows, keys)
+        return {
+            "ece_before": round(expected_calibration_error(gold, self.calibration.undo(scores)), 4),
+            "ece_after": round(expected_calibration_error(gold, scores), 4),
+            "slope": dict(zip(keys, self.calibration.slope.round(4).tolist(), strict=True)),
+            "offset": dict(zip(keys, self.calibration.offset.round(4).tolist(), strict=True)),
+        }
+
+    def score_lines(self, keys: list[str]) -> str:
+        """The scores as JSON Lines: plan, place of the item among those of its plan, score of each theme."""
+        seen: Counter[str] = Counter()
+        lines = list[str]()
+        for row, scores in zip(self.rows, self.scores, strict=True):
+            named = dict(zip(keys, scores.round(4).tolist(), strict=True))
+            lines.append(
+                json.dumps({"plan": row["plan"], "at": seen[row["plan"]], "scores": named}, ensure_ascii=False)
+            )
+            seen[row["plan"]] += 1
+        return "".join(line + "\n" for line in lines)

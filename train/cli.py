@@ -1,4 +1,4 @@
-"""The `yaodian` command: items · tag · evaluate · train · pretrain.
+"""The `yaodian` command: items · tag · evaluate · label · serve · train · pretrain.
 
 Exit codes: 0 done · 1 done, but some inputs failed, each named on stderr · 2 the user's fault, one line on stderr.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from train.errors import YaodianError
+from train.labeling.command import app as label_app
 
 app = typer.Typer(
     name="yaodian",
@@ -21,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(label_app)
 
 Paths = Annotated[
     list[Path], typer.Argument(help="Plans: .txt .md .html .mhtml .docx .pdf, or folders of them.", show_default=False)

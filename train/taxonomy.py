@@ -14,11 +14,12 @@ import yaml
 from train.errors import TaxonomyError
 from train.resources import resource
 
+NONE = "none"  # the choice “none of these”
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # Columns of a row, and the answer “none of these”.
 _RESERVED = {
-    "none",
+    NONE,
     "plan",
     "title",
     "year",
@@ -124,21 +125,24 @@ class Taxonomy:
         return yaml.safe_dump({"themes": entries}, allow_unicode=True, sort_keys=False, width=1000)
 
     def label_studio_interface(self) -> str:
-        """The labelling configuration for Label Studio: item, its place in the plan, one checkbox per theme and `none`."""
+        """The labelling configuration for Label Studio: the item between its neighbours, one checkbox per theme and `none`."""
         choices = "\n".join(
             f"    <Choice value={quoteattr(t.key)} alias={quoteattr(t.key)} html={quoteattr(_caption(t))} "
             f"hint={quoteattr(t.definition)} {_hotkey(n)}background={quoteattr(t.colour)}/>"
             for n, t in enumerate(self.themes, 1)
         )
         return f"""<View>
-  <Header value="$title" size="5"/>
-  <Text name="path" value="$path"/>
-  <Text name="before" value="$before"/>
-  <Text name="item" value="$text" granularity="paragraph"/>
-  <Text name="after" value="$after"/>
-  <Choices name="themes" toName="item" choice="multiple" showInline="true" required="true">
+  <Header value="$title" size="4"/>
+  <Header value="$path" size="5"/>
+  <View style="opacity: .6; margin: 4px 0"><Text name="before" value="$before"/></View>
+  <View style="display: flex; align-items: baseline; gap: 8px; border-left: 3px solid #1f77b4; padding-left: 8px">
+    <Header value="$number" size="4"/>
+    <View style="flex: 1; font-size: 110%"><Text name="item" value="$text" granularity="paragraph"/><Text name="units" value="$units"/></View>
+  </View>
+  <View style="opacity: .6; margin: 4px 0"><Text name="after" value="$after"/></View>
+  <Choices name="themes" toName="item" choice="multiple" showInline="true" required="true" requiredMessage="请选主题,或选“以上都不是” Choose themes, or none">
 {choices}
-    <Choice value="none" html="以上都不是 None of these" hotkey="0" background="#9e9e9e"/>
+    <Choice value="{NONE}" html="以上都不是 None of these" hotkey="0" background="#9e9e9e"/>
   </Choices>
   <TextArea name="comment" toName="item" rows="1" editable="true" placeholder="备注(可不填)Comment, optional"/>
 </View>

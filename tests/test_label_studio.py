@@ -31,6 +31,8 @@ from train.tagging import Tagger
 from train.taxonomy import Taxonomy
 
 pytest.importorskip("label_studio_sdk")
+pytest.importorskip("fastapi")
+from serving import Backend, another_bundle, fake_training
 from studio import Studio, annotate
 
 pytestmark = pytest.mark.labelstudio(reason="a real server")
@@ -370,6 +372,52 @@ def test_cancelled_drafts_unknown_and_contradicting_answers_are_told_apart(
     rows = {r["text"]: r for r in read_rows(tmp_path / "l.jsonl", taxonomy)}
     assert {text: r["labels"] for text, r in rows.items()} == {"好": ["roads"], "评论": []}
     assert rows["评论"]["comments"] == {"admin@example.com": "拿不准"}
+
+
+# ── The ML backend ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_backend_predicts_counts_and_retrains_as_the_server_says(
+    studio: Studio, project: Project, taxonomy: Taxonomy, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", studio.refresh)
+    send(studio, project, invented_rows(2, 60))
+    other = another_bundle(bundle, tmp_path / "other")
+    backend = Backend(bundle, tmp_path / "runs", train=fake_training(tmp_path, other))
+    old, new = (Tagger.load(b).bundle.version for b in (bundle, other))
+    try:
+        connected = studio.client.ml.create(project=project.id, url=backend.url, title="yaodian")
+        retrieve(studio, project)
+        assert sum(1 for _ in tasks_of(studio.server, project, "id", old)) == 120
+        task = next(iter(studio.client.tasks.list(project=project.id, page_size=1)))
+        annotate(studio.client, task.id, ["water"], taxonomy)
+        assert eventually(lambda: backend.get("/health")["annotations"] == 1)
+        studio.client.ml.train(connected.id)
+        assert eventually(lambda: backend.get("/versions")["versions"] == [new, old])
+        (pulled,) = (tmp_path / "runs").glob("*.jsonl")
+        assert [row["labels"] for row in read_rows(pulled, taxonomy)] == [["water"]]
+        retrieve(studio, project)
+        assert sum(1 for _ in tasks_of(studio.server, project, "id", new)) == 120
+        assert send(studio, project, invented_rows(2, 60), Tagger.load(other)) == Pushed(120, 0, 0)
+    finally:
+        backend.close()
+
+
+def retrieve(studio: Studio, project: Project) -> None:
+    """Data manager, Retrieve Predictions, for all tasks in one call."""
+    everything: dict[str, Any] = {"all": True, "excluded": []}
+    studio.client.actions.create(
+        id="retrieve_tasks_predictions", project=project.id, selected_items=everything,
+        request_options={"timeout_in_seconds": 200},  # the server stores each prediction by itself, 0.1 s apiece
+    )  # fmt: skip
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 60
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.1)
+    return holds()
 
 
 # ── What goes wrong ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -80,6 +80,27 @@ def evaluate(
     evaluate_file(gold, model, train, json_out, html_out)
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Beyond this machine only with a secret in YAODIAN_SERVE_SECRET.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 9090,
+    model: Model = None,
+    runs: Annotated[Path, typer.Option(help="Where retrained bundles go.")] = Path("models/runs"),
+    train: Annotated[
+        list[str] | None, typer.Option("--train", help="An override of `python -m train`, for retraining.")
+    ] = None,
+    retrain_after: Annotated[
+        int, typer.Option(help="Retrain after so many new annotations; 0: when Label Studio says so.", min=0)
+    ] = 0,
+) -> None:
+    """Serve the model to Label Studio as its ML backend."""
+    from train.labeling.backend import serve as serve_model
+
+    serve_model(host, port, model, runs, train or [], retrain_after)
+
+
 @app.command("train", context_settings=_ANY_ARGUMENTS)
 def train_command(context: typer.Context) -> None:
     """Retrain: the same as `python -m train`, with its overrides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from train.errors import InputError, NoText
 from train.labeling.tasks import by_plan
 from train.plans import read_plan
 from train.plans.files import SUFFIXES, find_files
-from train.rows import Row, read_rows
+from train.rows import Row, stream_rows
 
 
 class Source:
@@ -26,6 +27,8 @@ class Source:
             YaodianError: nothing to read.
         """
         self._rows = [p for p in paths if _holds_rows(p)]
+        for path in self._rows:  # a faulty row is told before anything is sent; none is kept, so that memory stays flat
+            deque(stream_rows(path), maxlen=0)
         plans = [p for p in paths if not _holds_rows(p)]
         self._plans = find_files(plans) if plans else []
         self.failures: dict[Path, str] = {}
@@ -33,7 +36,7 @@ class Source:
     def plans(self) -> Iterator[list[Row]]:
         """The rows of one plan after another; a file that cannot be read is noted and passed over."""
         for path in self._rows:
-            yield from by_plan(read_rows(path))
+            yield from by_plan(stream_rows(path))
         for file in self._plans:
             try:
                 plan = read_plan(file.path, name=file.name)

@@ -72,6 +72,15 @@ class Studio:
         """Tasks by the text of their item; of doubles the last."""
         return {t.data["text"]: t for t in self.client.tasks.list(project=project.id, fields="all")}
 
+    def browse(self, project: Project, task: int, picture: Path, *captions: str) -> dict[str, Any]:
+        """An annotator opens a task in a browser, ticks captions and submits; what was seen."""
+        python = SCRIPT.parent.parent / ".labelstudio" / "venv" / "bin" / "python"
+        where = [self.url, "admin@example.com", str(project.id), str(task), str(picture)]
+        line = [str(python), str(Path(__file__).with_name("browsing.py")), *where, *captions]
+        password = (self.folder / "password").read_text()
+        done = subprocess.run(line, input=password, check=True, stdout=subprocess.PIPE, text=True, timeout=280)
+        return dict(json.loads(done.stdout))
+
     def annotator(self, email: str) -> LabelStudio:
         """A further user, invited by the first, who signs up."""
         jar = http.cookiejar.CookieJar()

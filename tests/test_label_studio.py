@@ -6,6 +6,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -372,6 +373,35 @@ def test_cancelled_drafts_unknown_and_contradicting_answers_are_told_apart(
     rows = {r["text"]: r for r in read_rows(tmp_path / "l.jsonl", taxonomy)}
     assert {text: r["labels"] for text, r in rows.items()} == {"好": ["roads"], "评论": []}
     assert rows["评论"]["comments"] == {"admin@example.com": "拿不准"}
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium, such as Debian's package of this name")
+def test_what_is_ticked_in_a_browser_is_pulled(
+    studio: Studio, project: Project, taxonomy: Taxonomy, bundle: Path, tmp_path: Path
+) -> None:
+    rows: list[Row] = [
+        {"plan": "p", "title": "甲县要点", "number": f"{n}.", "path": ["一、建设"], "text": text, "units": "(交通局)"}
+        for n, text in enumerate(["修路", "治河", "办事"], 1)
+    ]
+    send(studio, project, rows, Tagger.load(bundle))
+    seen = studio.browse(project, studio.tasks(project)["治河"].id, tmp_path / "task.png", "学校 Schools")
+    assert seen["status"] == 201
+    assert ["水务 Water" in text for text in seen["ticked"]] == [True]
+    for shown in (
+        "甲县要点",
+        "一、建设",
+        "1. 修路",
+        "2.",
+        "治河",
+        "(交通局)",
+        "3. 办事",
+        "道路 Roads",
+        "以上都不是 None of these",
+    ):
+        assert shown in seen["seen"]
+    fetch(studio, project, taxonomy, tmp_path / "l.jsonl")
+    assert read_rows(tmp_path / "l.jsonl", taxonomy) == [rows[1] | {"labels": ["water", "schools"]}]
+    assert (tmp_path / "task.png").stat().st_size > 10_000
 
 
 # ── The ML backend ────────────────────────────────────────────────────────────────────────────────────────────────────

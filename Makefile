@@ -21,6 +21,7 @@ train: $(VENV)/.installed
 	$(BIN)/python -m train run.sample=sample.txt $(ARGS)
 
 test: check
+	scripts/labelstudio install
 	$(BIN)/python -m pytest -m "" $(ARGS)
 
 check: $(VENV)/.installed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import invented_rows
@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.errors import InputError, LabelStudioError, OutputError
+from train.labeling import upload
 from train.labeling.agreement import compare, table, write_figures
 from train.labeling.annotations import Reading, ReadItem, merge, read_task
+from train.labeling.connection import Server
 from train.labeling.project import Project, choices_of, require_themes
 from train.labeling.source import Source
 from train.labeling.tasks import TaskMaker, by_plan, content_id, prediction, row_of
@@ -153,6 +155,21 @@ def test_agreement_needs_items_that_two_have_read_and_writes_no_nan(taxonomy: Ta
 
 
 # ── What is pushed ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_that_keeps_nothing_is_not_sent_the_same_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful:
+        url = "http://a"
+
+        def call(self, *_: object, **__: object) -> None:
+            """Takes everything."""
+
+    monkeypatch.setattr(upload, "held_items", lambda *_: upload.Held())
+    project, server = Project(7, "要点", ""), cast(Server, Forgetful())
+    with pytest.raises(
+        LabelStudioError, match=r"^http://a: project 7 does not keep the items it is sent; see the server's log$"
+    ):
+        upload.push(server, project, lambda: [[ROW]], None, lambda _: None)
 
 
 def test_rows_and_plans_are_pushed_alike_and_a_broken_file_is_named(tmp_path: Path) -> None:

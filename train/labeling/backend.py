@@ -13,6 +13,7 @@ import base64
 import binascii
 import hmac
 import os
+import signal
 import socket
 import sys
 import threading
@@ -184,6 +185,8 @@ def serve(host: str, port: int, model: Path | None, runs: Path, overrides: list[
             f"version {served.versions[-1]} at {address}; connect it in Label Studio under Settings, Model",
             file=sys.stderr,
         )
+        # uvicorn raises the signal again once it has shut down, whose default would leave a retraining behind.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])
         finally:

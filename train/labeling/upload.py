@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BATCH = 500  # tasks of one request: 2 s on a laptop, 3 MB; 60 s are allowed
 
+ROUNDS = 3  # the second finds nothing missing, unless somebody deletes tasks meanwhile
+
 
 @dataclass(slots=True)
 class Held:
@@ -72,7 +74,7 @@ def push(server: Server, project: Project, plans: Plans, tagger: Tagger | None, 
     if tagger:
         require_themes(project, tagger.bundle.taxonomy)
     version = tagger.bundle.version if tagger else None
-    pushed, failures = Pushed(), 0
+    pushed, failures, whole_rounds = Pushed(), 0, 0
     while True:
         held = held_items(server, project, version)
         missing = _Missing(held, version is not None)
@@ -92,6 +94,11 @@ def push(server: Server, project: Project, plans: Plans, tagger: Tagger | None, 
             continue
         if pushed.n_new + pushed.n_predicted == n_before:
             break
+        whole_rounds += 1
+        if whole_rounds > ROUNDS:
+            raise LabelStudioError(
+                f"{server.url}: project {project.id} does not keep the items it is sent; see the server's log"
+            )
         progress(-missing.n_told)
     remove_doubles(server, held)
     if version:

@@ -113,7 +113,8 @@ def test_the_interface_has_a_checkbox_for_each_theme_and_one_for_none() -> None:
     assert [c.get("value") for c in choices] == [*taxonomy.keys, "none"]
     assert choices[0].get("hint") == 'a < b & "c"'
     assert [c.get("hotkey") for c in choices] == [*"123456789", None, None, "0"]
-    assert {t.get("value") for t in view.findall("Text")} == {"$path", "$before", "$text", "$after"}
+    shown = {e.get("value") for e in view.iter() if e.tag in ("Text", "Header")}
+    assert shown == {"$title", "$path", "$number", "$before", "$text", "$units", "$after"}
 
 
 def test_the_codebooks_speak_of_every_theme() -> None:

@@ -1,4 +1,4 @@
-"""The `yaodian` command: items · tag · evaluate · train · pretrain.
+"""The `yaodian` command: items · tag · evaluate · label · serve · train · pretrain.
 
 Exit codes: 0 done · 1 done, but some inputs failed, each named on stderr · 2 the user's fault, one line on stderr.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from train.errors import YaodianError
+from train.labeling.command import app as label_app
 
 app = typer.Typer(
     name="yaodian",
@@ -21,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(label_app)
 
 Paths = Annotated[
     list[Path], typer.Argument(help="Plans: .txt .md .html .mhtml .docx .pdf, or folders of them.", show_default=False)
@@ -75,6 +78,27 @@ def evaluate(
     from train.evaluation.run import evaluate_file
 
     evaluate_file(gold, model, train, json_out, html_out)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Beyond this machine only with a secret in YAODIAN_SERVE_SECRET.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 9090,
+    model: Model = None,
+    runs: Annotated[Path, typer.Option(help="Where retrained bundles go.")] = Path("models/runs"),
+    train: Annotated[
+        list[str] | None, typer.Option("--train", help="An override of `python -m train`, for retraining.")
+    ] = None,
+    retrain_after: Annotated[
+        int, typer.Option(help="Retrain after so many new annotations; 0: when Label Studio says so.", min=0)
+    ] = 0,
+) -> None:
+    """Serve the model to Label Studio as its ML backend."""
+    from train.labeling.backend import serve as serve_model
+
+    serve_model(host, port, model, runs, train or [], retrain_after)
 
 
 @app.command("train", context_settings=_ANY_ARGUMENTS)

@@ -13,6 +13,7 @@ YaodianError                 the user's fault; the commands print it on stderr a
 ├── SplitError               plans cannot be split as asked
 ├── EncoderError             an encoder that is not there or is not a BERT-like checkpoint
 ├── BundleError              a bundle with a missing, foreign or altered file
+├── LabelStudioError         Label Studio that does not answer, refuses, or holds something else than expected
 ├── OutputError              an output that cannot be written
 └── MissingExtra             a feature whose optional packages are not installed
 """
@@ -82,6 +83,10 @@ class EncoderError(YaodianError):
 
 class BundleError(YaodianError):
     """A bundle that is incomplete, foreign or altered."""
+
+
+class LabelStudioError(YaodianError):
+    """Label Studio that does not answer, refuses, or holds something else than expected."""
 
 
 class OutputError(YaodianError):

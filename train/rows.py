@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,14 @@ def read_rows(
     Raises:
         RowError: nothing to read, or rows that break the contract; all are named, with file and line.
     """
-    rows, faults = list[Row](), list[str]()
+    return list(stream_rows(source, taxonomy, annotated=annotated, plan_key=plan_key))
+
+
+def stream_rows(
+    source: str | Path, taxonomy: Taxonomy | None = None, *, annotated: bool = False, plan_key: str | None = "plan"
+) -> Iterator[Row]:
+    """As `read_rows`, one row at a time; faults are named once the last row was read."""
+    n_rows, faults = 0, list[str]()
     for path in _files(Path(source)):
         for at, line in enumerate(_lines(path), 1):
             if not line.strip():
@@ -49,15 +56,15 @@ def read_rows(
             if fault:
                 faults.append(f"{path.name} line {at}: {fault}")
             elif row is not None and (not annotated or "labels" in row):
-                rows.append(row)
+                n_rows += 1
+                yield row
     if faults:
         more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
         raise RowError(
             f"{source}: {len(faults)} rows break the row contract: " + "; ".join(faults[:_SHOWN_FAULTS]) + more
         )
-    if not rows:
+    if not n_rows:
         raise RowError(f"{source}: no {'annotated ' if annotated else ''}rows; expected JSON Lines, one item a line")
-    return rows
 
 
 def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
@@ -88,11 +95,12 @@ def _files(source: Path) -> list[Path]:
     return [source]
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[str]:
     try:
         if (size := path.stat().st_size) > _MAX_BYTES:
             raise RowError(f"{path}: {size >> 20:,} MiB, more than the {_MAX_BYTES >> 20:,} MiB read; split it")
-        return path.read_text(encoding="utf-8-sig").split("\n")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            yield from file
     except UnicodeDecodeError:
         raise RowError(f"{path}: not UTF-8; save the rows as UTF-8") from None
     except OSError as error:

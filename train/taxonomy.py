@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import yaml
 
 from train.errors import TaxonomyError
 from train.resources import resource
 
+NONE = "none"  # the choice “none of these”
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PALETTE = (
     "#1f77b4",
@@ -30,7 +31,7 @@ _PALETTE = (
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # Columns of a row, and the answer “none of these”.
 _RESERVED = {
-    "none",
+    NONE,
     "plan",
     "title",
     "year",
@@ -138,21 +139,24 @@ class Taxonomy:
         return yaml.safe_dump({"themes": entries}, allow_unicode=True, sort_keys=False, width=1000)
 
     def label_studio_interface(self) -> str:
-        """The labelling configuration for Label Studio: item, its place in the plan, one checkbox per theme and `none`."""
+        """The labelling configuration for Label Studio: the item between its neighbours, one checkbox per theme and `none`."""
         choices = "\n".join(
             f"    <Choice value={quoteattr(t.key)} alias={quoteattr(t.key)} html={quoteattr(_caption(t))} "
             f"hint={quoteattr(t.definition)} {_hotkey(n)}background={quoteattr(t.colour)}/>"
             for n, t in enumerate(self.themes, 1)
         )
         return f"""<View>
-  <Header value="$title" size="5"/>
-  <Text name="path" value="$path"/>
-  <Text name="before" value="$before"/>
-  <Text name="item" value="$text" granularity="paragraph"/>
-  <Text name="after" value="$after"/>
-  <Choices name="themes" toName="item" choice="multiple" showInline="true" required="true">
+  <Header value="$title" size="4"/>
+  <Header value="$path" size="5"/>
+  <View style="opacity: .6; margin: 4px 0"><Text name="before" value="$before"/></View>
+  <View style="display: flex; align-items: baseline; gap: 8px; border-left: 3px solid #1f77b4; padding-left: 8px">
+    <Header value="$number" size="4"/>
+    <View style="flex: 1; font-size: 110%"><Text name="item" value="$text" granularity="paragraph"/><Text name="units" value="$units"/></View>
+  </View>
+  <View style="opacity: .6; margin: 4px 0"><Text name="after" value="$after"/></View>
+  <Choices name="themes" toName="item" choice="multiple" showInline="true" required="true" requiredMessage="请选主题,或选“以上都不是” Choose themes, or none">
 {choices}
-    <Choice value="none" html="以上都不是 None of these" hotkey="0" background="#9e9e9e"/>
+    <Choice value="{NONE}" html="以上都不是 None of these" hotkey="0" background="#9e9e9e"/>
   </Choices>
   <TextArea name="comment" toName="item" rows="1" editable="true" placeholder="备注(可不填)Comment, optional"/>
 </View>
@@ -169,7 +173,9 @@ def _hotkey(n: int) -> str:
 
 
 def _caption(theme: Theme) -> str:
-    return f"{theme.zh} {theme.en}"
+    """With its colour as a bar: Label Studio ignores the background of a checkbox."""
+    bar = f"border-left: 4px solid {theme.colour}; padding-left: 6px"
+    return f'<span style="{bar}">{escape(theme.zh)} {escape(theme.en)}</span>'
 
 
 def _faults_of(entry: dict[str, Any], number: int) -> list[str]:

@@ -5,7 +5,7 @@ Both are a few lines; the one packaged α (krippendorff) is under the GPL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,19 +86,37 @@ def agreement(first: NDArray[np.bool_], second: NDArray[np.bool_], plans: Sequen
         first, second: bool[n_items].
         plans: the plan of each item; resampled as wholes.
     """
-    names, plan = np.unique(np.asarray(plans), return_inverse=True)
-    members = [np.flatnonzero(plan == i) for i in range(len(names))]
-    draw = np.random.default_rng(_SEED)
-    kappas = []
-    for _ in range(_RESAMPLES if len(names) > 1 else 0):
-        chosen = np.concatenate([members[i] for i in draw.integers(0, len(names), len(names))])
-        kappas.append(cohen_kappa(first[chosen], second[chosen]))
-    ends = np.nanpercentile(kappas, [2.5, 97.5]) if kappas else [float("nan")] * 2
     return Agreement(
         cohen_kappa(first, second),
         krippendorff_alpha(np.stack([first, second]).astype(np.float64)),
-        (float(ends[0]), float(ends[1])),
+        _interval(lambda chosen: cohen_kappa(first[chosen], second[chosen]), plans),
         int(first.sum()),
         int(second.sum()),
         int((first != second).sum()),
     )
+
+
+def alpha_interval(readings: NDArray[np.float64], plans: Sequence[str]) -> tuple[float, float]:
+    """95 % interval of Krippendorff's α, bootstrap over plans; nan with fewer than two plans.
+
+    Args:
+        readings: as for `krippendorff_alpha`.
+        plans: the plan of each item.
+    """
+    return _interval(lambda chosen: krippendorff_alpha(readings[:, chosen]), plans)
+
+
+def _interval(figure: Callable[[NDArray[np.intp]], float], plans: Sequence[str]) -> tuple[float, float]:
+    """2.5 % and 97.5 % of a figure over plans drawn with replacement."""
+    names, plan = np.unique(np.asarray(plans), return_inverse=True)
+    members = [np.flatnonzero(plan == i) for i in range(len(names))]
+    draw = np.random.default_rng(_SEED)
+    figures = np.array(
+        [
+            figure(np.concatenate([members[i] for i in draw.integers(0, len(names), len(names))]))
+            for _ in range(_RESAMPLES if len(names) > 1 else 0)
+        ]
+    )
+    figures = figures[~np.isnan(figures)]
+    low, high = np.percentile(figures, [2.5, 97.5]) if len(figures) else (np.nan, np.nan)
+    return float(low), float(high)

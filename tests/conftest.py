@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,18 @@ FILLER = "推进建设落实加强全年不少于完成率达以上新增试点�
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hydra configures logging anew, which closes all handlers; that of absl, a part of TensorBoard, closes pytest's capture with it."""
+def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hydra configures logging anew, which closes all handlers; that of absl, a part of TensorBoard, closes pytest's capture with it.
+
+    The handler it adds writes to the stream of the test that ran it, so later tests would find it closed.
+    """
     monkeypatch.setattr("logging.config._clearExistingHandlers", lambda: None)
+    level, before = logging.root.level, logging.root.handlers[:]
+    yield
+    logging.root.setLevel(level)
+    for handler in logging.root.handlers[:]:
+        if type(handler) is logging.StreamHandler and handler not in before:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -293,7 +293,7 @@ def test_training_names_what_is_wrong_with_its_inputs(
         (["labels=none.yaml"], "none.yaml: cannot be read (No such file or directory); give a taxonomy file, labels=PATH"),
         (["data.path=none.jsonl"], "none.jsonl: no such file; expected item rows as JSON Lines"),
         (['data.held_out=["丙.docx"]'], "held-out plans not in the data: 丙.docx"),
-        (["data.n_folds=50"], "50 folds need at least as many plans, the training data has 8; set data.n_folds lower"),
+        (["data.n_folds=50"], "50 folds need at least as many plans, the training data has 9; set data.n_folds lower"),
         (["optim.epochs=0", "optim.lr=2"], "optim.epochs must be at least 1, got 0; optim.lr must be between 0 and 1, got 2"),
         (["optim.epochs=x"], "training settings: optim.epochs: Value 'x'"),
         (["optim.epoch=3"], "Could not override 'optim.epoch'"),

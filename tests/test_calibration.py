@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
 
+from train.errors import ConfigError
 from train.learning.calibration import Calibration, logit, sigmoid
 from train.learning.thresholds import Cuts
 
@@ -79,3 +82,11 @@ def test_cuts_are_fitted_on_calibrated_scores_and_tell_the_error_before_and_afte
     # F1 wants a cut at half of the best F1 (Lipton et al. 2014), which lies below .5.
     assert 0.2 < cuts.thresholds[0] < 0.5
     assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "scores": {"a": ')
+
+
+def test_thresholds_of_a_bundle_with_other_themes_are_refused(bundle: Path) -> None:
+    assert Cuts.of_bundle(str(bundle), ["roads", "water", "schools"]).thresholds == [0.5, 0.5, 0.5]
+    with pytest.raises(
+        ConfigError, match=r"has other themes, so its thresholds don't fit; set data\.validation or data\.n_folds"
+    ):
+        Cuts.of_bundle(str(bundle), ["roads"])

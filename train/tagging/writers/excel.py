@@ -11,6 +11,7 @@ import errno
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from train.rows import Row
@@ -45,7 +46,8 @@ class Excel:
         # No option turns texts into links or formulas: all cells go through write_string and write_number.
         self._drain = _Drain(out)
         self._book = xlsxwriter.Workbook(self._drain, {"constant_memory": True, "tmpdir": self._folder.name})
-        self._book.set_properties({"title": legible(title), "comments": "yaodian"})
+        # The same rows give the same bytes, whenever they are written.
+        self._book.set_properties({"title": legible(title), "comments": "yaodian", "created": datetime(1980, 1, 1)})
         self._formats = _Formats(self._book, self._taxonomy)
         self._used: set[str] = set()
         self._summary: dict[str, Counter[str]] = {}

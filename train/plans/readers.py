@@ -72,7 +72,9 @@ class Readers:
         self._tasks: queue.Queue[tuple[int, Found] | None] = queue.Queue()
         self._results: queue.Queue[Reading | Exception] = queue.Queue()
         self._workers = [_Worker() for _ in range(n)]
-        self._threads = [threading.Thread(target=self._serve, args=(w,), daemon=True) for w in self._workers]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(w,), name="reader", daemon=True) for w in self._workers
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:

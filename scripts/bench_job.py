@@ -1,6 +1,6 @@
 """What tagging a folder costs by the number of its plans: plans a second, and the memory of the job and its readers together.
 
-    python scripts/bench_job.py [--plans 100 1000 10000] [--suffix .jsonl] [--workers N] [--keep FOLDER]
+    python scripts/bench_job.py [--plans 100 1000 10000] [--suffix .jsonl] [--workers N] [--model DIR] [--keep FOLDER]
 
 Plans are the starter corpus as text, numbered through; every one differs from the others in its numbers, so that no item is there twice.
 Each size is a fresh process with the shipped tagger. Memory is what the processes hold together (PSS on Linux, else RSS), sampled ten
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--plans", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--suffix", default=".jsonl", help="format of the output")
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--model", help="another bundle than the shipped one")
     parser.add_argument(
         "--keep", type=Path, help="where the plans and outputs go; a folder that is deleted if left out"
     )
@@ -41,6 +42,7 @@ def main() -> None:
             plans = write_plans((arguments.keep or Path(folder)) / str(n), n)
             line = [sys.executable, "-m", "train.cli", "tag", str(plans), "-o", f"{plans}{arguments.suffix}"]
             line += ["--workers", str(arguments.workers)] if arguments.workers else []
+            line += ["--model", arguments.model] if arguments.model else []
             seconds, peak, later = watch(line)
             print(f"{n:7,} {n / seconds:8.1f} {1000 * seconds / n:8.1f} {peak:9.0f} {later:12.0f}", flush=True)
 

@@ -112,7 +112,6 @@ def test_the_file_appears_only_when_the_block_ends(tmp_path: Path, extension: st
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
 
 
-@pytest.mark.parametrize("extension", ALL)
 @pytest.mark.parametrize("suffix", ALL)
 def test_the_same_rows_give_the_same_bytes_whenever_they_are_written(tmp_path: Path, suffix: str) -> None:
     first = save(tmp_path / f"a{suffix}", [row(), parsed()], [row(labels=[])]).read_bytes()
@@ -120,6 +119,7 @@ def test_the_same_rows_give_the_same_bytes_whenever_they_are_written(tmp_path: P
     assert save(tmp_path / f"b{suffix}", [row(), parsed()], [row(labels=[])]).read_bytes() == first
 
 
+@pytest.mark.parametrize("extension", ALL)
 def test_an_exception_leaves_nothing_behind_and_the_old_file_alone(tmp_path: Path, extension: str) -> None:
     target = tmp_path / f"out{extension}"
     target.write_text("old")

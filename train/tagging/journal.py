@@ -34,8 +34,9 @@ CREATE TABLE IF NOT EXISTS made_with (what TEXT PRIMARY KEY, value TEXT);
 CREATE TABLE IF NOT EXISTS plans (path BLOB PRIMARY KEY, name BLOB, digest TEXT, rows BLOB);
 CREATE TABLE IF NOT EXISTS files (at INTEGER PRIMARY KEY, path BLOB UNIQUE, given BLOB, name BLOB, failure TEXT);
 DELETE FROM files;
+-- CROSS: files stay the outer loop, and nothing has to be sorted.
 CREATE TEMP VIEW finished AS
-    SELECT files.at, plans.* FROM files JOIN plans ON plans.path = files.path AND plans.name = files.name;
+    SELECT files.at, plans.* FROM files CROSS JOIN plans ON plans.path = files.path AND plans.name = files.name;
 """
 
 
@@ -143,9 +144,10 @@ class Journal:
             "SELECT at, given, name FROM files WHERE at > ? AND NOT EXISTS "
             "(SELECT 1 FROM plans WHERE plans.path = files.path AND plans.name = files.name) ORDER BY at LIMIT 1"
         )
-        while row := self._database.execute(query, (at,)).fetchone():
-            at, given, name = row
-            yield at, Found(Path(os.fsdecode(given)), _name(name))
+        with self._faults():
+            while row := self._database.execute(query, (at,)).fetchone():
+                at, given, name = row
+                yield at, Found(Path(os.fsdecode(given)), _name(name))
 
     def add(self, at: int, digest: str, rows: Sequence[Row]) -> None:
         """Notes a finished plan; once this returns a kill cannot lose it.
@@ -167,13 +169,15 @@ class Journal:
 
     def plans(self) -> Iterator[list[Row]]:
         """The rows of every finished plan, in the order of the files."""
-        for (rows,) in self._database.execute("SELECT rows FROM finished ORDER BY at"):
-            yield [json.loads(line) for line in zlib.decompress(rows).split(b"\n")]
+        with self._faults():
+            for (rows,) in self._database.execute("SELECT rows FROM finished ORDER BY at"):
+                yield [json.loads(line) for line in zlib.decompress(rows).split(b"\n")]
 
     def failures(self) -> list[tuple[str, str]]:
         """(name, reason) of every file that cannot be read, in the order of the files."""
-        failed = self._database.execute("SELECT name, failure FROM files WHERE failure IS NOT NULL ORDER BY at")
-        return [(_name(name), json.loads(reason)) for name, reason in failed]
+        with self._faults():
+            failed = self._database.execute("SELECT name, failure FROM files WHERE failure IS NOT NULL ORDER BY at")
+            return [(_name(name), json.loads(reason)) for name, reason in failed]
 
     def n_kept(self) -> int:
         """How many plans the next run will find finished."""
@@ -181,11 +185,14 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Deletes the journal when all went well, or when it holds nothing yet."""
-        with contextlib.suppress(sqlite3.Error):  # on a full disk
+        try:
             worthless = kind is None or not self._count("SELECT count(*) FROM plans")
+        except sqlite3.Error:  # the disk is gone
+            worthless = False
+        with contextlib.suppress(sqlite3.Error):
             self._database.close()
-            if worthless:
-                self._delete()
+        if worthless:
+            self._delete()
 
     def _count(self, query: str) -> int:
         return int(self._database.execute(query).fetchone()[0])

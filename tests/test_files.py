@@ -30,7 +30,7 @@ def test_a_file_gives_itself_and_a_folder_all_it_holds_sorted(tmp_path: Path) ->
     for name in names:
         write(tmp_path / "plans", name, "x")
     single = write(tmp_path, "单个.md", "x")
-    found = find_files([single, tmp_path / "plans"])
+    found = list(find_files([single, tmp_path / "plans"]))
     assert found[0] == Found(single, "单个.md")
     assert [each.name for each in found[1:]] == ["a.txt", "b/1.pdf", "b/2.docx", "b/c/图.png", "z.doc"]
 
@@ -64,21 +64,21 @@ def test_names_in_gb18030_become_readable(tmp_path: Path) -> None:
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such file or folder"):
-        find_files([tmp_path / "nowhere"])
+        list(find_files([tmp_path / "nowhere"]))
 
 
 def test_a_folder_without_files_to_read_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"no file to read in it: looked for \.txt \.md \.html \.htm \.mhtml \.mht \.docx \.pdf$"
     ):
-        find_files([tmp_path])
+        list(find_files([tmp_path]))
     write(tmp_path, "a.doc", "x")
     write(tmp_path, "b.DOC", "x")
     write(tmp_path, "README", "x")
     with pytest.raises(
         InputError, match=r"looked for .*; there are only 2 × \.doc, 1 × no extension \(open it in Word or WPS"
     ):
-        find_files([tmp_path])
+        list(find_files([tmp_path]))
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match="cannot be listed: Permission denied"):
-        find_files([tmp_path])
+        list(find_files([tmp_path]))
 
 
 # ── Every format ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,13 @@ def test_the_file_appears_only_when_the_block_ends(tmp_path: Path, extension: st
         assert not target.exists()
         assert [p.name for p in tmp_path.iterdir() if p.match(f".out{extension}.????????.part")]
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize("suffix", ALL)
+def test_the_same_rows_give_the_same_bytes_whenever_they_are_written(tmp_path: Path, suffix: str) -> None:
+    first = save(tmp_path / f"a{suffix}", [row(), parsed()], [row(labels=[])]).read_bytes()
+    time.sleep(1.1 if suffix == ".xlsx" else 0)  # its properties hold a date, to the second
+    assert save(tmp_path / f"b{suffix}", [row(), parsed()], [row(labels=[])]).read_bytes() == first
 
 
 @pytest.mark.parametrize("extension", ALL)

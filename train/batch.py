@@ -1,27 +1,34 @@
-"""Many files in one go: each that fails is named, the others go on, the output appears at the end."""
+"""Many files in one go: each that fails is named, the others go on, the output appears at the end.
+
+Files are read in worker processes. `tag_files` keeps what is finished in a journal, so that the same command goes on after a kill; a plan
+is tagged by itself, so that its scores do not depend on how often the job was cut or by how many readers it was fed.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from train.errors import ConfigError, InputError, NoText
-from train.plans import Plan, read_plan
-from train.plans.files import Found, find_files
+from train import __version__
+from train.errors import ConfigError, shown
+from train.plans.files import find_files
+from train.plans.readers import Readers, Reading, default_workers
 from train.plans.repair import Repairs
-from train.rows import dump_row
+from train.rows import CONTRACT, dump_row
 from train.tagging.writers import open_writer
 
 _CONSOLE = Console(stderr=True)
 
 
-def read_items(paths: Sequence[Path], output: Path | None, without: set[str], skipped: bool) -> int:
+def read_items(
+    paths: Sequence[Path], output: Path | None, without: set[str], skipped: bool, workers: int | None, timeout: float
+) -> int:
     """Reads plans into rows, on stdout or into a file of any output format.
 
     Args:
@@ -29,6 +36,8 @@ def read_items(paths: Sequence[Path], output: Path | None, without: set[str], sk
         output: None for JSON Lines on stdout.
         without: names of repair steps to leave out.
         skipped: whether lines that became no item are reported on stderr.
+        workers: processes that read; None for as many as there are cores.
+        timeout: seconds one file may take.
 
     Returns:
         How many files failed; each was named on stderr.
@@ -37,61 +46,96 @@ def read_items(paths: Sequence[Path], output: Path | None, without: set[str], sk
         YaodianError: nothing to read, an unknown repair step, an output that cannot be written.
     """
     try:
-        repairs = Repairs.without(without)
+        Repairs.without(without)
     except ValueError as error:
         raise ConfigError(f"--without: {error}") from None
-    found = find_files(paths)
+    found = list(find_files(paths))
     failures: list[tuple[str, str]] = []
-    if output is None:
-        _print_rows(_plans(found, repairs, failures, skipped))
-    else:
-        with open_writer(output, None) as writer:
-            for plan in _plans(found, repairs, failures, skipped):
-                writer.write(plan.rows())
-            writer.failures.extend(failures)
-        _say_done(output, len(found), failures)
+    n_workers = min(workers or default_workers(), len(found))
+    with Readers(n_workers, timeout, without, skipped) as readers:
+        read = _in_order(_shown_progress(readers.read(enumerate(found)), len(found)))
+        plans = _noting_failures(read, failures)
+        if output is None:
+            _print_rows(plans)
+        else:
+            with open_writer(output, None) as writer:
+                for reading in plans:
+                    writer.write(reading.rows)
+                writer.failures.extend(failures)
+            _say_done(output, len(found), len(failures))
     return len(failures)
 
 
-def tag_files(paths: Sequence[Path], output: Path, model: Path | None) -> int:
-    """Reads and tags plans into one output.
+def tag_files(
+    paths: Sequence[Path], output: Path, model: Path | None, workers: int | None, timeout: float, restart: bool
+) -> int:
+    """Reads and tags plans into one output, or takes up a run of the same command that was cut short.
+
+    Args:
+        paths: files and folders.
+        output: what is written at the end, in one step.
+        model: a bundle; None for the shipped one.
+        workers: processes that read; None for as many as there are cores.
+        timeout: seconds one file may take.
+        restart: whether what an earlier run finished is thrown away.
 
     Returns:
         How many files failed; each was named on stderr.
 
     Raises:
-        YaodianError: nothing to read, no bundle, an output that cannot be written.
+        YaodianError: nothing to read, no bundle, an output that cannot be written or that another run writes.
     """
     from train.tagging import Tagger
+    from train.tagging.bundle import Bundle
+    from train.tagging.journal import Journal
 
-    found = find_files(paths)
-    tagger = Tagger.load(model)
-    failures: list[tuple[str, str]] = []
-    with open_writer(output, tagger.bundle.taxonomy, title="卫生健康工作要点条目主题") as writer:
-        for plan in _plans(found, None, failures, False):
-            writer.write(tagger.tag(plan))
-        writer.failures.extend(failures)
-    _say_done(output, len(found), failures)
-    return len(failures)
+    bundle = Bundle.open(model)
+    made_with = {"bundle": bundle.version, "yaodian": __version__, "rows": str(CONTRACT)}
+    journal = Journal(output, made_with, restart)
+    writer = open_writer(output, bundle.taxonomy, title="卫生健康工作要点条目主题", place=journal.part)
+    with journal, writer:
+        journal.take(f for f in find_files(paths) if not _is(f.path, output))
+        if journal.n_finished:
+            _say(f"{journal.n_finished} of {journal.n_files} plans were finished before; going on")
+        n_left = journal.n_files - journal.n_finished
+        with Readers(min(workers or default_workers(), n_left), timeout) as readers:
+            tagger = Tagger(bundle)
+            try:
+                for reading in _shown_progress(readers.read(journal.pending()), journal.n_files, journal.n_finished):
+                    if reading.failure:
+                        journal.fail(reading.at, reading.failure)
+                    else:
+                        journal.add(reading.at, reading.digest, tagger.tag_rows(reading.rows))
+            except KeyboardInterrupt:
+                _say(f"{journal.n_kept()} of {journal.n_files} plans are kept; the same command goes on from there")
+                raise
+        for rows in journal.plans():
+            writer.write(rows)
+        writer.failures.extend(journal.failures())
+    _say_done(output, journal.n_files, len(writer.failures))
+    return len(writer.failures)
 
 
-def _print_rows(plans: Iterator[Plan]) -> None:
+def _is(path: Path, output: Path) -> bool:
+    """Whether a file found is what an earlier run wrote into the folder of its plans."""
+    return path.name == output.name and os.path.realpath(path) == os.path.realpath(output)
+
+
+def _print_rows(plans: Iterator[Reading]) -> None:
     """JSON Lines on stdout, in UTF-8 also where a Chinese Windows would redirect it as GBK."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     try:
         for plan in plans:
-            for row in plan.rows():
+            for row in plan.rows:
                 print(dump_row(row))
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough; what is left in the buffer goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _plans(
-    found: Sequence[Found], repairs: Repairs | None, failures: list[tuple[str, str]], skipped: bool
-) -> Iterator[Plan]:
-    """Reads one file after another; what cannot be read is named and passed over."""
+def _shown_progress(readings: Iterable[Reading], total: int, done: int = 0) -> Iterator[Reading]:
+    """Passes readings on, names the files that failed and prints notes; a bar where there is a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -100,32 +144,39 @@ def _plans(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_CONSOLE, transient=True, disable=not _CONSOLE.is_terminal) as bar:
-        task = bar.add_task("reading", total=len(found))
-        for file in found:
-            try:
-                plan = read_plan(file.path, name=file.name, repairs=repairs)
-                if not plan.items:
-                    raise NoText(
-                        file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for"
-                    )
-            except InputError as error:
-                failures.append((file.name, error.reason))
-                bar.console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-            else:
-                if skipped:
-                    _report_skipped(plan)
-                yield plan
+        task = bar.add_task("reading", total=total, completed=done)
+        for reading in readings:
+            if reading.failure:
+                _say(f"{shown(reading.file.path)}: {reading.failure}")
+            for note in reading.notes:
+                _say(note)
+            yield reading
             bar.advance(task)
 
 
-def _report_skipped(plan: Plan) -> None:
-    print(f"{plan.name}: {len(plan.items)} items; repaired lines: {plan.repairs}", file=sys.stderr)
-    for number, role, text in plan.skipped:
-        print(f"{plan.name}:{number}: {role}: {text[:60]}", file=sys.stderr)
+def _in_order(readings: Iterable[Reading]) -> Iterator[Reading]:
+    """Readings in the order of their files; a file that takes long holds back as many as its time limit lets finish."""
+    waiting: dict[int, Reading] = {}
+    at = 0
+    for reading in readings:
+        waiting[reading.at] = reading
+        while (ready := waiting.pop(at, None)) is not None:
+            yield ready
+            at += 1
 
 
-def _say_done(output: Path, n_files: int, failures: Sequence[tuple[str, str]]) -> None:
-    failed = f", {len(failures)} could not be read" if failures else ""
-    _CONSOLE.print(
-        f"{n_files - len(failures)} plans{failed}; written to {output}", markup=False, highlight=False, soft_wrap=True
-    )
+def _noting_failures(readings: Iterable[Reading], failures: list[tuple[str, str]]) -> Iterator[Reading]:
+    for reading in readings:
+        if reading.failure:
+            failures.append((reading.file.name, reading.failure))
+        else:
+            yield reading
+
+
+def _say_done(output: Path, n_files: int, n_failed: int) -> None:
+    failed = f", {n_failed} could not be read" if n_failed else ""
+    _say(f"{n_files - n_failed} plans{failed}; written to {shown(output)}")
+
+
+def _say(line: str) -> None:
+    _CONSOLE.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ import typer
 
 from train.errors import YaodianError
 from train.labeling.command import app as label_app
+from train.plans.readers import TIMEOUT
 
 app = typer.Typer(
     name="yaodian",
@@ -31,6 +32,10 @@ Paths = Annotated[
 Model = Annotated[
     Path | None, typer.Option("--model", help="A bundle; the shipped one if left out.", show_default=False)
 ]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that read; as many as cores if left out.", min=1, show_default=False)
+]
+Timeout = Annotated[float, typer.Option(help="Seconds that reading one file may take.", min=0.1)]
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -42,11 +47,14 @@ def items(
     ] = None,
     without: Annotated[str, typer.Option(help="Repair steps to leave out, by name, with commas between.")] = "",
     skipped: Annotated[bool, typer.Option(help="Report every line that became neither item nor heading.")] = False,
+    workers: Workers = None,
+    timeout: Timeout = TIMEOUT,
 ) -> None:
     """Read plans into items, without tagging."""
     from train.batch import read_items
 
-    _finish(read_items(paths, output, {w.strip() for w in without.split(",") if w.strip()}, skipped))
+    steps = {w.strip() for w in without.split(",") if w.strip()}
+    _finish(read_items(paths, output, steps, skipped, workers, timeout))
 
 
 @app.command()
@@ -54,11 +62,14 @@ def tag(
     paths: Paths,
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.jsonl, .csv, .xlsx, .parquet or .html")],
     model: Model = None,
+    workers: Workers = None,
+    timeout: Timeout = TIMEOUT,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what an unfinished run has tagged.")] = False,
 ) -> None:
-    """Tag plans; one table with all their items comes out."""
+    """Tag plans; one table with all their items comes out. Cut short, the same command goes on where it was."""
     from train.batch import tag_files
 
-    _finish(tag_files(paths, output, model))
+    _finish(tag_files(paths, output, model, workers, timeout, restart))
 
 
 @app.command()

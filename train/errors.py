@@ -20,7 +20,19 @@ YaodianError                 the user's fault; the commands print it on stderr a
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+
+# Line ends, controls, marks that turn the direction of writing, halves of characters.
+_UNSHOWN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+
+def shown(name: object) -> str:
+    """A name from a stranger's disk on one line, with escapes for line ends and other characters that hide themselves."""
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSHOWN else c for c in text)
 
 
 class YaodianError(Exception):
@@ -36,7 +48,7 @@ class InputError(YaodianError):
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{shown(path)}: {reason}")
         self.path = Path(path)
         self.reason = reason
 

@@ -16,6 +16,7 @@ from train.errors import RowError
 from train.taxonomy import Taxonomy
 
 Row = dict[str, Any]
+CONTRACT = 1  # rows of another number do not mix with these
 COLUMNS = ("plan", "title", "year", "issuer", "number", "path", "text", "units", "labels", "scores")
 _SHOWN_FAULTS = 20
 _MAX_BYTES = 1 << 30  # a hundred times the starter corpus and more

@@ -45,31 +45,38 @@ class Found:
     name: str
 
 
-def find_files(paths: Sequence[Path]) -> list[Found]:
+def find_files(paths: Sequence[Path]) -> Iterator[Found]:
     """The files that paths stand for, each once: a file itself, a folder all it holds, at any depth, sorted.
 
     Files that no reader takes are found, too, so that reading them says what to do. Hidden files, lock files of
-    Office and the litter of desktops are passed over.
+    Office and the litter of desktops are passed over. No more than one folder's names are held at a time.
 
     Raises:
         InputError: for a path that is not there or cannot be listed, or a folder without a file that can be read.
     """
-    found: dict[str, Found] = {}
+    several = len(paths) > 1  # one folder lists nothing twice
+    seen: set[str] = set()
     for path in map(Path, paths):
+        if not path.is_dir() and not path.exists():
+            raise InputError(path, "no such file or folder")
         for each in _in_folder(path) if path.is_dir() else [Found(path, _readable_name(path.name))]:
-            if not path.exists():
-                raise InputError(path, "no such file or folder")
-            found.setdefault(str(each.path.absolute()), each)
-    return list(found.values())
+            if several:
+                if (place := str(each.path.absolute())) in seen:
+                    continue
+                seen.add(place)
+            yield each
 
 
-def _in_folder(folder: Path) -> list[Found]:
-    files = sorted(
-        (Found(path, _readable_name(path.relative_to(folder).as_posix())) for path in _walk(folder)), key=_name
-    )
-    if any(each.path.suffix.lower() in _KINDS for each in files):
-        return files
-    others = Counter(each.path.suffix.lower() or "no extension" for each in files)
+def _in_folder(folder: Path) -> Iterator[Found]:
+    others: Counter[str] | None = Counter()  # None once there is a file to read
+    for path in _walk(folder):
+        if path.suffix.lower() in _KINDS:
+            others = None
+        elif others is not None:
+            others[path.suffix.lower() or "no extension"] += 1
+        yield Found(path, _readable_name(path.relative_to(folder).as_posix()))
+    if others is None:
+        return
     there = "; there are only " + ", ".join(f"{n} × {suffix}" for suffix, n in others.most_common(5)) if others else ""
     advice = next((signatures.ADVICE[suffix] for suffix, _ in others.most_common() if suffix in signatures.ADVICE), "")
     raise InputError(
@@ -77,25 +84,36 @@ def _in_folder(folder: Path) -> list[Found]:
     )
 
 
-def _name(found: Found) -> str:
-    return found.name
-
-
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder; links are followed, each real folder once."""
+    """The files below a folder, sorted by their names in it; links are followed, each real folder once."""
+    seen = {os.path.realpath(folder)}
+    open_folders = [(folder, iter(_names(folder)))]
+    while open_folders:
+        at, names = open_folders[-1]
+        if (name := next(names, None)) is None:
+            open_folders.pop()
+        elif not name.endswith("/"):
+            yield at / name
+        elif (real := os.path.realpath(at / name)) not in seen:
+            seen.add(real)
+            open_folders.append((at / name, iter(_names(at / name))))
 
-    def refuse(error: OSError) -> None:
-        raise InputError(error.filename or folder, f"cannot be listed: {_said(error)}")
 
-    seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not _is_litter(name))
-        yield from (Path(root, name) for name in files if not _is_litter(name))
+def _names(folder: Path) -> list[str]:
+    """What a folder holds; folders end in `/` and are sorted with it, which sorts whole paths without holding them."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name + "/" * _is_folder(each) for each in entries if not _is_litter(each.name)]
+    except OSError as error:
+        raise InputError(folder, f"cannot be listed: {_said(error)}") from error
+    return sorted(names, key=_readable_name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; reading it will say so
+        return False
 
 
 def _is_litter(name: str) -> bool:

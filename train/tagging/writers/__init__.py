@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
-from train.errors import OutputError
+from train.errors import OutputError, shown
 from train.rows import Row
 from train.tagging.writers.delimited import Delimited
 from train.tagging.writers.excel import Excel
@@ -48,13 +48,14 @@ FORMATS: dict[str, type[Format]] = {
 }
 
 
-def open_writer(path: str | Path, taxonomy: Taxonomy | None, *, title: str = "") -> Writer:
+def open_writer(path: str | Path, taxonomy: Taxonomy | None, *, title: str = "", place: Path | None = None) -> Writer:
     """Chooses the format by the extension of `path`; nothing is created before the `with` block is entered.
 
     Args:
         path: the output; an existing file is replaced when the block ends well.
         taxonomy: the themes that get columns; None leaves theme and score columns out.
         title: heading of the page and property of the workbook.
+        place: where the file is while it is unfinished, on the same disk.
 
     Raises:
         OutputError: unknown extension, or a path that cannot become a file.
@@ -64,13 +65,15 @@ def open_writer(path: str | Path, taxonomy: Taxonomy | None, *, title: str = "")
     if kind is None:
         *others, last = FORMATS
         given = f"unknown format {path.suffix}" if path.suffix else "no extension tells the format"
-        raise OutputError(f"{path}: {given}; name the output {', '.join(others)} or {last}")
+        raise OutputError(f"{shown(path)}: {given}; name the output {', '.join(others)} or {last}")
     with reported(path):
         if path.is_dir():
-            raise OutputError(f"{path}: is a folder; give the name of a file in it")
+            raise OutputError(f"{shown(path)}: is a folder; give the name of a file in it")
         if not path.parent.is_dir():
-            raise OutputError(f"{path}: the folder {path.parent} does not exist; create it or choose another")
-    return Writer(path, kind, taxonomy, title)
+            raise OutputError(
+                f"{shown(path)}: the folder {shown(path.parent)} does not exist; create it or choose another"
+            )
+    return Writer(path, kind, taxonomy, title, place)
 
 
 class Writer:
@@ -84,16 +87,18 @@ class Writer:
         failures: (file, reason) of inputs that could not be read; .xlsx and .html show them.
     """
 
-    def __init__(self, path: Path, kind: type[Format], taxonomy: Taxonomy | None, title: str) -> None:
+    def __init__(
+        self, path: Path, kind: type[Format], taxonomy: Taxonomy | None, title: str, place: Path | None = None
+    ) -> None:
         self.path = path
         self.failures: list[tuple[str, str]] = []
-        self._kind, self._taxonomy, self._title = kind, taxonomy, title
+        self._kind, self._taxonomy, self._title, self._place = kind, taxonomy, title, place
         self._part: PartFile | None = None
         self._format: Format | None = None
 
     def __enter__(self) -> Self:
         with reported(self.path):
-            self._part = PartFile(self.path)
+            self._part = PartFile(self.path, self._place)
             try:
                 self._format = self._kind(self._part.file, self._taxonomy, self._title)
             except BaseException:

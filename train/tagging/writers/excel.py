@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from train.rows import Row
@@ -45,11 +47,14 @@ class Excel:
         # No option turns texts into links or formulas: all cells go through write_string and write_number.
         self._drain = _Drain(out)
         self._book = xlsxwriter.Workbook(self._drain, {"constant_memory": True, "tmpdir": self._folder.name})
-        self._book.set_properties({"title": legible(title), "comments": "yaodian"})
+        # The same rows give the same bytes, whenever they are written.
+        self._book.set_properties({"title": legible(title), "comments": "yaodian", "created": datetime(1980, 1, 1)})
         self._formats = _Formats(self._book, self._taxonomy)
         self._used: set[str] = set()
-        self._summary: dict[str, Counter[str]] = {}
-        self._titles: dict[str, str] = {}
+        # One line of JSON for each plan: a workbook of a hundred thousand plans is written with flat memory.
+        self._summary = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._folder.name)  # noqa: SIM115
+        self._plan: tuple[str, str] | None = None
+        self._counts: Counter[str] = Counter()
         self._items = Table(self._book, "条目 Items", self._headings())
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -78,6 +83,7 @@ class Excel:
             raise error.args[0] from None
         except FileSizeError:
             raise OSError(errno.EFBIG, ".xlsx ends at 4 GB, .csv and .parquet do not") from None
+        self._summary.close()
         self._folder.cleanup()
 
     def abandon(self) -> None:
@@ -86,6 +92,8 @@ class Excel:
         for sheet in self._book.worksheets():
             with contextlib.suppress(OSError):  # a full disk refuses the last flush too
                 sheet.row_data_fh.close()
+        with contextlib.suppress(OSError):
+            self._summary.close()
         self._folder.cleanup()
 
     def _headings(self) -> list[tuple[str, Format]]:
@@ -122,14 +130,20 @@ class Excel:
 
     def _count(self, row: Row) -> None:
         plan = str(row.get("plan") or "")
-        counts = self._summary.setdefault(plan, Counter())
-        self._titles.setdefault(plan, str(row.get("title") or ""))
-        counts["items"] += 1  # themes are counted as "theme {key}": a key may be `items`
+        if self._plan is None or self._plan[0] != plan:
+            self._end_plan()
+            self._plan = (plan, str(row.get("title") or ""))
+        self._counts["items"] += 1  # themes are counted as "theme {key}": a key may be `items`
         labels = row.get("labels")
         if labels is not None:
-            counts["labelled"] += 1
-            counts["none"] += not labels
-            counts.update(f"theme {key}" for key in set(labels))
+            self._counts["labelled"] += 1
+            self._counts["none"] += not labels
+            self._counts.update(f"theme {key}" for key in set(labels))
+
+    def _end_plan(self) -> None:
+        if self._plan is not None:
+            self._summary.write(json.dumps([*self._plan, self._counts]) + "\n")
+            self._counts = Counter()
 
     def _write_summary(self) -> None:
         form, themes = self._formats, self._taxonomy.themes
@@ -138,11 +152,15 @@ class Excel:
         if themes:
             headings += [(NO_THEME, form.heading), (f"{NO_THEME}占比", form.heading)]
         table = Table(self._book, "汇总 Summary", headings)
-        for plan, counts in self._summary.items():
-            table.add(self._line(plan, self._titles[plan], counts, form.top, form.percent))
+        self._end_plan()
+        self._summary.seek(0)
+        total: Counter[str] = Counter()
+        for line in self._summary:
+            plan, title, counts = json.loads(line)
+            total.update(counts, plans=1)
+            table.add(self._line(plan, title, Counter(counts), form.top, form.percent))
         below = 1
-        total: Counter[str] = sum(self._summary.values(), Counter())
-        table.add(self._line("合计 Total", f"{len(self._summary)} 份计划 plans", total, form.total, form.total_percent))
+        table.add(self._line("合计 Total", f"{total['plans']} 份计划 plans", total, form.total, form.total_percent))
         if clipped := self._items.clipped:
             table.add([(f"{clipped} 个单元格超过 Excel 的长度上限,已截断;全文请输出为 .jsonl 或 .parquet", form.top)])
             below += 2

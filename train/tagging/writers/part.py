@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from train.errors import OutputError
+from train.errors import OutputError, shown
 
 # Names may have 255 bytes; a Chinese character takes three, and the mark of an unfinished file needs room too.
 _KEPT_OF_NAME = 40
@@ -18,9 +18,13 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class PartFile:
-    """The unfinished file `.{name}.{random}.part` beside its target.
+    """An unfinished file on the disk of its target.
 
     A link is followed, so that the file it points to is replaced and the link stays.
+
+    Args:
+        target: where the file appears.
+        place: where it is unfinished; `.{name}.{random}.part` beside the target if left out.
 
     Attributes:
         file: open for binary writing.
@@ -29,16 +33,16 @@ class PartFile:
         OSError: the folder cannot be written, or the target is read-only or held open by another program.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, place: Path | None = None) -> None:
         self._target = Path(os.path.realpath(target))
         self._mode = None
         if self._target.exists():
             # Windows refuses a file that Excel holds open: better told now than after an hour of tagging.
             with self._target.open("r+b"):
                 self._mode = stat.S_IMODE(self._target.stat().st_mode)
-        self._path = self._target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}.part")
+        self._path = place or self._target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}.part")
         # Not `tempfile`: its mode 0600 would hide the result from colleagues on a shared folder.
-        self.file = self._path.open("xb")
+        self.file = self._path.open("wb" if place else "xb")
 
     def commit(self) -> None:
         """Puts the file, safe on disk, under its name."""
@@ -67,7 +71,7 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written, {_advice(error)}") from error
+        raise OutputError(f"{shown(path)}: cannot be written, {_advice(error)}") from error
 
 
 def _advice(error: OSError) -> str:

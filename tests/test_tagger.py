@@ -10,7 +10,7 @@ from documents import paragraph, word_file, write
 
 import train
 from train import Tagger, read_plan
-from train.errors import BrokenFile, InputError
+from train.errors import BrokenFile, BundleError, InputError
 from train.rows import Row
 from train.tagging import runtime
 from train.tagging.runtime import Runtime
@@ -96,6 +96,16 @@ def test_threads_that_ask_at_once_get_their_own_scores(tagger: Tagger, rows: lis
     parts = [rows[at : at + 20] for at in range(0, len(rows), 20)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(tagger.tag_rows, parts)) == [tagger.tag_rows(part) for part in parts]
+
+
+def test_a_network_that_does_not_compile_is_said_when_it_is_first_needed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_precision", lambda core: "no precision")
+    tagger = Tagger.load(bundle)
+    with pytest.raises(BundleError, match=r"^\S+: cannot be loaded \(") as stop:
+        tagger.tag(["路"])
+    assert "\n" not in str(stop.value)
 
 
 @pytest.mark.parametrize(

@@ -52,16 +52,14 @@ class Runtime:
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
             core = openvino.Core()
-            self.precision = _precision(core)
-            settings = {
-                "PERFORMANCE_HINT": "THROUGHPUT",  # a stream for each core or two, batches side by side
-                "INFERENCE_PRECISION_HINT": self.precision,
-                "ENABLE_CPU_PINNING": False,  # two jobs at once would be pinned to the same cores
-            }
-            self._queue = openvino.AsyncInferQueue(core.compile_model(str(bundle.folder / MODEL), "CPU", settings), 0)
+            network = core.read_model(str(bundle.folder / MODEL))
         except Exception as error:  # both libraries raise bare exceptions of their own making
-            raise BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from None
-        self._queue.set_callback(_keep)
+            raise _unusable(bundle, error) from None
+        self.precision = _precision(core)
+        # Compiling takes .2 s without the GIL, in which the first plan can be read.
+        starter = ThreadPoolExecutor(1)
+        self._compiled = starter.submit(_compile, bundle, core, network, self.precision)
+        starter.shutdown(wait=False)
         self._remembered: OrderedDict[_Item, NDArray[np.float64]] = OrderedDict()
         self._lock = Lock()
 
@@ -128,7 +126,7 @@ class Runtime:
         for places in self._batches(flat):
             batch = stack([[flat[at]] for at in places], self.bundle.shape, LENGTH_STEP)
             self._start(batch, logits, places)
-        self._queue.wait_all()
+        self._compiled.result().wait_all()
         owner = np.repeat(np.arange(len(items)), [len(windows) for windows in items])
         pooled = highest(logits, owner, len(items)).astype(np.float64)
         scores: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
@@ -146,7 +144,28 @@ class Runtime:
 
     def _start(self, batch: Windows, logits: NDArray[np.float32], places: list[int]) -> None:
         arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        self._queue.start_async(dict(zip(_INPUTS, arrays, strict=True)), (logits, places))
+        self._compiled.result().start_async(dict(zip(_INPUTS, arrays, strict=True)), (logits, places))
+
+
+def _unusable(bundle: Bundle, error: Exception) -> BundleError:
+    return BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})")
+
+
+def _compile(bundle: Bundle, core: Any, network: Any, precision: str) -> Any:
+    """A queue of inferences, one running on each stream."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",  # a stream for each core or two, batches side by side
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # two jobs at once would be pinned to the same cores
+    }
+    try:
+        queue = openvino.AsyncInferQueue(core.compile_model(network, "CPU", settings), 0)
+    except Exception as error:
+        raise _unusable(bundle, error) from None
+    queue.set_callback(_keep)
+    return queue
 
 
 def _keep(request: Any, target: tuple[NDArray[np.float32], list[int]]) -> None:

@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from bench_rivals import SINGLE, THROUGHPUT, linear, median_and_spread, yaodian
+from bench_rivals import SINGLE, THROUGHPUT, linear, yaodian
 
 from train.corpus.starter import raw_text
 from train.resources import resource
@@ -151,6 +151,11 @@ def installed() -> dict[str, int]:
     parts.append(Path(sys.modules["train"].__file__ or "").parent)
     sizes["yaodian"] = sum(f.stat().st_size for p in parts for f in p.rglob("*") if f.is_file() and f.suffix != ".pyc")
     return sizes
+
+
+def median_and_spread(values: list[float]) -> dict[str, float]:
+    """Median, least and greatest."""
+    return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
 
 
 def _cold_start(folder: Path) -> dict[str, float]:

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import FILLER, ROOT
@@ -8,8 +10,10 @@ from documents import paragraph, word_file, write
 
 import train
 from train import Tagger, read_plan
-from train.errors import BrokenFile, InputError
+from train.errors import BrokenFile, BundleError, InputError
 from train.rows import Row
+from train.tagging import runtime
+from train.tagging.runtime import Runtime
 
 PLAN = "甲县2025年工作要点\n\n一、建设\n1.修好道路和桥梁,年内全部完工通车。(责任单位:交通局)\n2.治理河湖,年内全部达标。\n3.完善工作机制,持续推进。\n"
 
@@ -65,11 +69,57 @@ def test_odd_texts_are_tagged_too(tagger: Tagger) -> None:
     assert tagger.tag([]) == []
 
 
-def test_progress_is_told_in_items(tagger: Tagger, rows: list[Row]) -> None:
-    told: list[int] = []
+def test_progress_is_told_in_items(bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "CHUNK", 50)
+    tagger, told = Tagger.load(bundle), list[int]()
     tagger.tag_rows(rows, told.append)
-    assert sum(told) == len(rows)
-    assert len(told) > 1
+    assert told == [50, 50, 20]  # 120 rows, no two alike
+    tagger.tag_rows([*rows, rows[0] | {"text": "新"}], told.append)
+    assert told[3:] == [120, 1]  # what is remembered first
+
+
+def test_what_occurs_again_is_computed_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger, computed = Tagger.load(bundle), list[int]()
+    infer = Runtime._infer
+    monkeypatch.setattr(Runtime, "_infer", lambda self, items: computed.append(len(items)) or infer(self, items))
+    monkeypatch.setattr(runtime, "REMEMBERED", 2)
+    assert labels(tagger.tag(["路", "河", "路", "路"])) == [["roads"], ["water"], ["roads"], ["roads"]]
+    tagger.tag_rows([{"text": "路", "path": ["一、河"]}, {"text": "路", "path": []}])  # other headings, another item
+    assert computed == [2, 1]
+    tagger.tag(["路"])
+    assert computed == [2, 1]
+    tagger.tag(["河"])  # forgotten: the two that were asked for last are kept
+    assert computed == [2, 1, 1]
+
+
+def test_threads_that_ask_at_once_get_their_own_scores(tagger: Tagger, rows: list[Row]) -> None:
+    parts = [rows[at : at + 20] for at in range(0, len(rows), 20)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(tagger.tag_rows, parts)) == [tagger.tag_rows(part) for part in parts]
+
+
+def test_a_network_that_does_not_compile_is_said_when_it_is_first_needed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_precision", lambda core: "no precision")
+    tagger = Tagger.load(bundle)
+    with pytest.raises(BundleError, match=r"^\S+: cannot be loaded \(") as stop:
+        tagger.tag(["路"])
+    assert "\n" not in str(stop.value)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        (["FP32", "INT8", "BIN"], "f32"),
+        (["BF16", "FP32", "INT8", "BIN"], "f32"),  # AVX-512 BF16 without matrix units: slower than f32
+        (["BF16", "FP32", "FP16", "INT8", "BIN"], "bf16"),
+        (["FP32", "FP16", "INT8", "BIN"], "f32"),  # ARM, not measured
+    ],
+)
+def test_bf16_is_taken_where_matrix_units_are(capabilities: list[str], precision: str) -> None:
+    core = SimpleNamespace(get_property=lambda device, name: capabilities)
+    assert runtime._precision(core) == precision
 
 
 def test_what_cannot_be_read_is_named(tagger: Tagger, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from train.learning.batches import Collator, ItemDataset, LengthGrouped
 from train.learning.fit import pool
 from train.tagging.bundle import Bundle
 from train.tagging.runtime import Runtime
-from train.tagging.windows import WindowShape, cut, highest, item_text, path_text, stack
+from train.tagging.windows import Windows, WindowShape, cut, highest, item_text, path_text, stack
 
 CLS, SEP, PAD = 2, 3, 0
 
@@ -74,24 +74,27 @@ def test_training_and_tagging_show_the_network_the_same(
     some = [*rows[:20], rows[0] | {"text": FILLER * 5 + "\ud800道", "path": ["一、" + FILLER, "\ud800(二)桥"]}]
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(bundle / "tokenizer.json"), pad_token="[PAD]")
     items = ItemDataset(some, tokenizer, taxonomy)
-    order = sorted(range(len(some)), key=lambda at: items.lengths[at])
     collator = Collator(opened.shape, 1.0, 0, lambda: 0)
     collator.training = False
-    trained = collator([items[at] for at in order])
-    seen: list[Any] = []
+    trained = collator([items[at] for at in range(len(some))])
+    seen: dict[int, Any] = {}
     runtime = Runtime(opened)
+    start = runtime._start
 
-    def look(*arrays: Any) -> Any:
-        seen.append(arrays)
-        return np.zeros((len(arrays[0]), len(taxonomy)), dtype=np.float32)
+    def look(batch: Windows, logits: Any, places: list[int]) -> None:
+        seen.update({place: (batch, at) for at, place in enumerate(places)})
+        start(batch, logits, places)
 
-    monkeypatch.setattr(runtime, "_infer", look)
+    monkeypatch.setattr(runtime, "_start", look)
     runtime.scores(some)
-    width = max(arrays[0].shape[1] for arrays in seen)  # training pads further
-    for at, name in enumerate(("input_ids", "attention_mask", "token_type_ids")):
-        assert np.array_equal(np.concatenate([arrays[at] for arrays in seen]), trained[name].numpy()[:, :width]), name
-    assert not trained["attention_mask"][:, width:].any()
-    assert trained["labels"].tolist() == [[float(k in some[at]["labels"]) for k in taxonomy.keys] for at in order]
+    assert sorted(seen) == list(range(len(trained["window_item"])))
+    for place, (batch, at) in seen.items():
+        width = batch.input_ids.shape[1]
+        assert width - batch.attention_mask[at].sum() < 16 or width == opened.shape.max_length
+        for name in ("input_ids", "attention_mask", "token_type_ids"):
+            assert np.array_equal(getattr(batch, name)[at], trained[name][place, :width].numpy()), name
+        assert not trained["attention_mask"][place, width:].any()
+    assert trained["labels"].tolist() == [[float(k in row["labels"]) for k in taxonomy.keys] for row in some]
 
 
 def test_headings_are_joined_and_half_characters_become_question_marks() -> None:

@@ -1,8 +1,16 @@
-"""Runs a bundle's network without torch: tokenise, cut, infer, pool."""
+"""Runs a bundle's network without torch: tokenise, cut, infer, pool.
+
+The scores of an item depend on its text, its headings, the bundle and the machine alone, not on what is tagged beside it: a window is padded to
+the next multiple of 16 of its own length and shares a batch with windows of that length only, and OpenVINO computes a row alike in batches of any
+size (`docs/performance.md` has the measurements).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -11,14 +19,28 @@ from numpy.typing import NDArray
 from train.errors import BundleError
 from train.rows import Row
 from train.tagging.bundle import MODEL, TOKENIZER, Bundle
-from train.tagging.windows import cut, highest, item_text, path_text, stack
+from train.tagging.windows import Window, Windows, cut, highest, item_text, path_text, stack
 
-# Windows in one inference; larger batches gain nothing on two cores and pad more.
-BATCH = 32
+# Items that are tokenised and sorted by length in one go, while those before them are inferred.
+CHUNK = 512
+# Tokens of a batch: above 1,500 or so activations leave the second-level cache of a core.
+BATCH_TOKENS = 1024
+# A multiple of what the units' tiles hold; padding is 7 % of the starter corpus.
+LENGTH_STEP = 16
+# Items whose scores are remembered; about 10 MB.
+REMEMBERED = 16_384
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+_Item = tuple[str, str]
 
 
 class Runtime:
-    """OpenVINO on the CPU, in the precision its units favour (bf16 where AMX or AVX-512 BF16 is there)."""
+    """OpenVINO on the CPU.
+
+    Attributes:
+        bundle: what it runs.
+        precision: bf16 or f32, in which the network is computed.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         import openvino
@@ -30,14 +52,19 @@ class Runtime:
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
             core = openvino.Core()
-            self._model = core.compile_model(
-                str(bundle.folder / MODEL), "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": 1}
-            )
+            network = core.read_model(str(bundle.folder / MODEL))
         except Exception as error:  # both libraries raise bare exceptions of their own making
-            raise BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})") from None
+            raise _unusable(bundle, error) from None
+        self.precision = _precision(core)
+        # Compiling takes .2 s without the GIL, in which the first plan can be read.
+        starter = ThreadPoolExecutor(1)
+        self._compiled = starter.submit(_compile, bundle, core, network, self.precision)
+        starter.shutdown(wait=False)
+        self._remembered: OrderedDict[_Item, NDArray[np.float64]] = OrderedDict()
+        self._lock = Lock()
 
     def scores(self, rows: Sequence[Row], done: Callable[[int], None] | None = None) -> NDArray[np.float64]:
-        """Scores of item rows.
+        """Scores of item rows; several threads may ask, and take turns.
 
         Args:
             rows: with `text` and `path`.
@@ -46,34 +73,110 @@ class Runtime:
         Returns:
             float64[n_items, n_themes] in [0, 1].
         """
-        shape = self.bundle.shape
-        texts = self._encode([item_text(r["text"]) for r in rows])
-        paths = self._encode([path_text(r.get("path") or []) for r in rows])
-        order = sorted(range(len(rows)), key=lambda i: len(texts[i]))
         out = np.zeros((len(rows), len(self.bundle.taxonomy)))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            windows = stack([cut(texts[i], paths[i], shape) for i in chosen], shape)
-            logits = np.concatenate(
-                [
-                    self._infer(
-                        windows.input_ids[at : at + BATCH],
-                        windows.attention_mask[at : at + BATCH],
-                        windows.token_type_ids[at : at + BATCH],
-                    )
-                    for at in range(0, len(windows.item), BATCH)
-                ]
-            )
-            pooled = highest(logits, windows.item, len(chosen)).astype(np.float64)
-            out[chosen] = 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
-            if done:
-                done(len(chosen))
+        places: dict[_Item, list[int]] = {}  # each item once, however often it occurs
+        for at, row in enumerate(rows):
+            places.setdefault((item_text(row["text"]), path_text(row.get("path") or [])), []).append(at)
+
+        def fill(item: _Item, scores: NDArray[np.float64]) -> int:
+            out[places[item]] = scores
+            return len(places[item])
+
+        with self._lock:
+            known = [item for item in places if item in self._remembered]
+            n_done = sum(fill(item, self._remembered[item]) for item in known)
+            if done and n_done:
+                done(n_done)
+            for item in known:
+                self._remembered.move_to_end(item)
+            for chunk, windows in self._ahead([item for item in places if item not in self._remembered]):
+                scored = self._infer(windows)
+                n_done = sum(fill(item, scores) for item, scores in zip(chunk, scored, strict=True))
+                self._remembered.update(zip(chunk, scored, strict=True))
+                while len(self._remembered) > REMEMBERED:
+                    self._remembered.popitem(last=False)
+                if done:
+                    done(n_done)
         return out
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    def _ahead(self, items: Sequence[_Item]) -> Iterator[tuple[Sequence[_Item], list[list[Window]]]]:
+        """Chunks of items with their windows; the next chunk is tokenised, without the GIL, while one is inferred."""
+        chunks = [items[at : at + CHUNK] for at in range(0, len(items), CHUNK)]
+        if len(chunks) < 2:
+            yield from ((chunk, self._windows(chunk)) for chunk in chunks)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self._windows, chunks[0])
+            for at, chunk in enumerate(chunks):
+                windows = coming.result()
+                if at + 1 < len(chunks):
+                    coming = pool.submit(self._windows, chunks[at + 1])
+                yield chunk, windows
 
-    def _infer(self, *arrays: NDArray[np.int64]) -> NDArray[np.float32]:
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        result: Any = self._model(dict(zip(names, arrays, strict=True)))
-        return np.asarray(result[0], dtype=np.float32)
+    def _windows(self, items: Sequence[_Item]) -> list[list[Window]]:
+        texts, paths = (
+            self._tokenizer.encode_batch_fast(list(part), add_special_tokens=False) for part in zip(*items, strict=True)
+        )
+        return [cut(text.ids, path.ids, self.bundle.shape) for text, path in zip(texts, paths, strict=True)]
+
+    def _infer(self, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
+        """Scores float64[n_items, n_themes] of items given as windows."""
+        flat = [window for windows in items for window in windows]
+        logits = np.empty((len(flat), len(self.bundle.taxonomy)), dtype=np.float32)
+        for places in self._batches(flat):
+            batch = stack([[flat[at]] for at in places], self.bundle.shape, LENGTH_STEP)
+            self._start(batch, logits, places)
+        self._compiled.result().wait_all()
+        owner = np.repeat(np.arange(len(items)), [len(windows) for windows in items])
+        pooled = highest(logits, owner, len(items)).astype(np.float64)
+        scores: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
+        return scores
+
+    def _batches(self, windows: Sequence[Window]) -> Iterator[list[int]]:
+        """Places of windows of one padded length at a time, the longest first, so that no core waits for a long one at the end."""
+        by_length: dict[int, list[int]] = {}
+        for at, (ids, _) in enumerate(windows):
+            by_length.setdefault(-(-len(ids) // LENGTH_STEP), []).append(at)
+        for steps in sorted(by_length, reverse=True):
+            size = max(1, BATCH_TOKENS // (steps * LENGTH_STEP))
+            places = by_length[steps]
+            yield from (places[at : at + size] for at in range(0, len(places), size))
+
+    def _start(self, batch: Windows, logits: NDArray[np.float32], places: list[int]) -> None:
+        arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        self._compiled.result().start_async(dict(zip(_INPUTS, arrays, strict=True)), (logits, places))
+
+
+def _unusable(bundle: Bundle, error: Exception) -> BundleError:
+    return BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})")
+
+
+def _compile(bundle: Bundle, core: Any, network: Any, precision: str) -> Any:
+    """A queue of inferences, one running on each stream."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",  # a stream for each core or two, batches side by side
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # two jobs at once would be pinned to the same cores
+    }
+    try:
+        queue = openvino.AsyncInferQueue(core.compile_model(network, "CPU", settings), 0)
+    except Exception as error:
+        raise _unusable(bundle, error) from None
+    queue.set_callback(_keep)
+    return queue
+
+
+def _keep(request: Any, target: tuple[NDArray[np.float32], list[int]]) -> None:
+    logits, places = target
+    logits[places] = request.get_output_tensor(0).data
+
+
+def _precision(core: Any) -> str:
+    """Bf16 where it pays, else f32.
+
+    OpenVINO would take bf16 wherever the processor knows the type. Without matrix units (AMX) that is slower than f32: 510 ms for 330 here. Of
+    the processors with bf16, those that also have fp16 arithmetic are those with AMX.
+    """
+    return "bf16" if {"BF16", "FP16"} <= set(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")) else "f32"

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 PATH_SEPARATOR = "/"
 
+Window = tuple[list[int], int]  # token ids, where token type 1 begins
+
 
 @dataclass(frozen=True, slots=True)
 class WindowShape:
@@ -66,7 +68,7 @@ def path_text(path: Sequence[str]) -> str:
     return item_text(PATH_SEPARATOR.join(path))
 
 
-def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) -> list[tuple[list[int], int]]:
+def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) -> list[Window]:
     """Cuts one item.
 
     Args:
@@ -75,7 +77,7 @@ def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) ->
         shape: lengths and special tokens.
 
     Returns:
-        (token ids, where token type 1 begins) of each window; at least one, also for an empty text.
+        At least one window, also for an empty text.
     """
     shown = path_ids[-shape.max_path :] if shape.headings and shape.max_path else []
     tail = [*shown, shape.sep_id] if len(shown) else []
@@ -89,7 +91,7 @@ def cut(text_ids: Sequence[int], path_ids: Sequence[int], shape: WindowShape) ->
     return windows
 
 
-def stack(items: Sequence[Sequence[tuple[list[int], int]]], shape: WindowShape, multiple: int = 1) -> Windows:
+def stack(items: Sequence[Sequence[Window]], shape: WindowShape, multiple: int = 1) -> Windows:
     """Pads the windows of several items into arrays.
 
     Args:

@@ -1,0 +1,67 @@
+"""The shipped network in OpenVINO: beside torch, and beside itself in other company."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from train.resources import resource
+from train.rows import read_rows, write_rows
+
+# The most that oneDNN may use, torch's and OpenVINO's alike; "ALL" is what the processor has.
+ISAS = ("ALL", "AVX512_CORE", "AVX2")
+
+COMPANY = """
+import random, sys
+import numpy as np
+from train.rows import read_rows
+from train.tagging import runtime
+from train.tagging.bundle import Bundle
+rows = read_rows(sys.argv[1])
+own = runtime.Runtime(Bundle.open())
+alone = np.concatenate([own.scores([row]) for row in rows])
+def differ(parts):
+    own._remembered.clear()
+    found = np.concatenate([own.scores([rows[at] for at in part]) for part in parts])
+    return int((found != alone[[at for part in parts for at in part]]).any(axis=1).sum())
+order = list(range(len(rows)))
+mixed = random.Random(1).sample(order, len(order))
+print(differ([order]), differ([mixed]), differ([mixed[at : at + 7] for at in range(0, len(rows), 7)]))
+runtime.BATCH_TOKENS = 4096
+print(differ([order]))
+"""
+
+
+def in_process(isa: str, *arguments: str) -> str:
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": isa, "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("some") / "rows.jsonl"
+    write_rows(path, read_rows(resource("data") / "starter")[::60])  # 161 items
+    return path
+
+
+@pytest.mark.slow(reason="computes the shipped network with three instruction sets")
+@pytest.mark.parametrize("isa", ISAS)
+def test_scores_are_the_same_to_the_last_bit_in_any_company(isa: str, some: Path) -> None:
+    assert in_process(isa, "-c", COMPANY, str(some)).split() == ["0"] * 4
+
+
+@pytest.mark.slow(reason="computes the shipped network in torch too")
+@pytest.mark.parametrize("isa", ISAS)
+def test_scores_are_within_a_hundredth_of_torch_in_fp32_and_labels_equal(isa: str, some: Path, tmp_path: Path) -> None:
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"rows": str(some), "n_threads": 1}))
+    found = json.loads(in_process(isa, "scripts/bench_rivals.py", "fidelity", str(job)))
+    assert found["items"] == 161
+    assert found["worst"] < 0.01
+    assert found["equal"] >= 0.999

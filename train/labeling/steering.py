@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from train.errors import ConfigError
 from train.labeling.command import _PROJECT, ProjectName, TokenFile, Url, _opened, _progress, _say, app
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
     from train.labeling.selection import Pool
@@ -53,10 +54,7 @@ def suspects(
     else:
         with _opened(url, token_file, project) as (server, there), _progress("tasks") as (bar, task):
             require_themes(there, bundle.taxonomy, more=True)
-
-            def told(n: int, total: int) -> None:
-                bar.update(task, completed=n, total=total)
-
+            told = _teller(bar, task)
             items = read_items(server, there, bundle.taxonomy, Pulled(), told)
             found = find_suspects(items, bundle, limit)
             mark(server, there, SUSPECT, _reasons(found.suspects), told)
@@ -67,6 +65,13 @@ def suspects(
         f"{len(found.suspects)} suspects among {found.n_scored} annotated items that {bundle.folder} was trained on, "
         f"{found.n_annotated - found.n_scored} others were not looked at{where}"
     )
+
+
+def _teller(bar: Progress, task: TaskID) -> Callable[[int, int], None]:
+    def told(n: int, total: int) -> None:
+        bar.update(task, completed=n, total=total)
+
+    return told
 
 
 def _reasons(suspects: Sequence[Suspect]) -> dict[int, tuple[int, str]]:
@@ -131,10 +136,7 @@ def next_items(
     else:
         with _opened(url, token_file, project) as (server, there), _progress("tasks") as (bar, task):
             require_themes(there, tagger.bundle.taxonomy, more=True)
-
-            def told(n: int, total: int) -> None:
-                bar.update(task, completed=n, total=total)
-
+            told = _teller(bar, task)
             pool = Pool.of_items(read_items(server, there, tagger.bundle.taxonomy, Pulled(), told))
             chosen = pool.choose(tagger, number, strategy, seed)
             ranked = {t: (rank, theme) for rank, (at, theme) in enumerate(chosen, 1) for t in pool.tasks[at]}

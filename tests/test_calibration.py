@@ -81,7 +81,7 @@ def test_cuts_are_fitted_on_calibrated_scores_and_tell_the_error_before_and_afte
     assert figures["ece_before"] > 0.1 > 0.03 > figures["ece_after"]
     # F1 wants a cut at half of the best F1 (Lipton et al. 2014), which lies below .5.
     assert 0.2 < cuts.thresholds[0] < 0.5
-    assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "scores": {"a": ')
+    assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "item": "')
 
 
 def test_thresholds_of_a_bundle_with_other_themes_are_refused(bundle: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
         "train.corpus.agreement",
         "train.corpus.doubts",
         "train.evaluation.metrics",
+        "train.labeling.selection",
         "train.plans.repair",
         "train.plans.units",
     ],

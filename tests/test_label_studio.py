@@ -16,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, invented_rows
+from conftest import ROOT, invented_rows, make_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from train import cli
 from train.errors import LabelStudioError
+from train.labeling import marks
 from train.labeling.download import pull
 from train.labeling.listing import tasks_of
+from train.labeling.marks import NEXT, SUSPECT
 from train.labeling.project import Project, find_project, init_project, open_project
-from train.labeling.tasks import by_plan, choice_result
+from train.labeling.tasks import by_plan, choice_result, content_id
 from train.labeling.upload import Pushed, push
 from train.rows import Row, read_rows, write_rows
 from train.tagging import Tagger
+from train.tagging.bundle import OUT_OF_FOLD
 from train.taxonomy import Taxonomy
 
 pytest.importorskip("label_studio_sdk")
@@ -402,6 +405,106 @@ def test_what_is_ticked_in_a_browser_is_pulled(
     fetch(studio, project, taxonomy, tmp_path / "l.jsonl")
     assert read_rows(tmp_path / "l.jsonl", taxonomy) == [rows[1] | {"labels": ["water", "schools"]}]
     assert (tmp_path / "task.png").stat().st_size > 10_000
+
+
+# ── suspects and next ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def marked(studio: Studio, project: Project, name: str) -> dict[str, tuple[int, str]]:
+    """Rank and reason of the marked items, by text."""
+    found = {t.data["text"]: t.data for t in tasks_of(studio.server, project, "id,data")}
+    return {text: (data[name], data[f"{name}_why"]) for text, data in found.items() if name in data}
+
+
+def shown(studio: Studio, project: Project, title: str) -> list[str]:
+    """Texts of the items in a view, in its order; there is one view of this title."""
+    (view,) = [v for v in studio.client.views.list(project=project.id) if v.data["title"] == title]
+    return [t.data["text"] for t in studio.client.tasks.list(view=view.id, fields="all")]
+
+
+def test_suspects_are_marked_and_shown_in_a_view_until_the_next_call(
+    studio: Studio, project: Project, taxonomy: Taxonomy, colleagues: dict[str, Any], run: Run, tmp_path: Path
+) -> None:
+    texts = ["修路", "治河", "办学", "开会"]
+    rows = [{"plan": "p", "number": "", "path": [], "text": text, "units": ""} for text in texts]
+    send(studio, project, rows)
+    at = {text: task.id for text, task in studio.tasks(project).items()}
+    for text, labels in zip(texts, (["roads"], [], ["roads"], []), strict=True):
+        annotate(studio.client, at[text], labels, taxonomy)
+    annotate(colleagues["li"], at["办学"], ["schools"], taxonomy)
+    folder = make_bundle(tmp_path / "run", taxonomy)
+    scores = {"修路": [0.9, 0.1, 0.1], "治河": [0.1, 0.8, 0.1], "办学": [0.1, 0.2, 0.99]}
+    lines = [{"plan": "p", "at": n, "item": content_id(row), "scores": dict(zip(taxonomy.keys, scores[row["text"]], strict=True))}
+             for n, row in enumerate(rows) if row["text"] in scores]  # fmt: skip
+    (folder / OUT_OF_FOLD).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    common = ("--model", folder, "--project", project.id)
+    for _ in range(2):
+        code, out, error = run("suspects", *common, "-o", tmp_path / "s.jsonl")
+        assert (code, error.split("; the view")[0]) == (
+            0,
+            f"3 suspects among 3 annotated items that {folder} was trained on, 1 others were not looked at",
+        )
+        # 办学: the first annotator lacks schools (.99) and has roads (.1); 治河 lacks water (.8).
+        assert marked(studio, project, "suspect") == {
+            "办学": (1, "-schools 0.990 +roads 0.100"),
+            "治河": (3, "-water 0.800"),
+        }
+        assert shown(studio, project, SUSPECT.title) == ["办学", "治河"]
+    assert "-schools" in out
+    assert "admin@example.com" in out
+    told = read_rows(tmp_path / "s.jsonl")
+    assert [(r["text"], r["suspect"]["annotators"], r["suspect"]["tasks"]) for r in told][1:] == [
+        ("办学", ["admin@example.com"], [at["办学"]]),
+        ("治河", ["admin@example.com"], [at["治河"]]),
+    ]
+    assert {v.data["title"] for v in studio.client.views.list(project=project.id)} == {"Default", SUSPECT.title}
+    assert run("suspects", *common, "--limit", 1)[0] == 0
+    assert marked(studio, project, "suspect") == {"办学": (1, "-schools 0.990")}
+    fetch(studio, project, taxonomy, tmp_path / "l.jsonl", "all")
+    assert "suspect" not in (tmp_path / "l.jsonl").read_text(encoding="utf-8")
+
+
+def test_what_comes_next_stands_in_a_view_that_empties_as_it_is_labelled(
+    studio: Studio, project: Project, taxonomy: Taxonomy, bundle: Path, run: Run, tmp_path: Path
+) -> None:
+    rows = [{k: v for k, v in row.items() if k != "labels"} for row in invented_rows(3, 8)]
+    repeat = rows[0] | {"number": "99.", "text": rows[0]["text"] + "1"}
+    send(studio, project, [*rows[:8], repeat, *rows[8:]])
+    at = {text: task.id for text, task in studio.tasks(project).items()}
+    annotate(studio.client, at[rows[0]["text"]], ["roads"], taxonomy)
+    annotate(studio.client, at[rows[1]["text"]], [], taxonomy, was_cancelled=True)
+    common = ("--model", bundle, "--project", project.id)
+    for _ in range(2):
+        code, _, error = run("next", "-n", 12, *common, "-o", tmp_path / "n.jsonl")
+        assert code == 0
+        assert error.startswith("12 of 23 unlabelled items (")
+        assert f"; the view “{NEXT.title}” shows them: {studio.url}/projects/{project.id}/data" in error
+    chosen = [row["text"] for row in read_rows(tmp_path / "n.jsonl")]
+    assert len(set(chosen)) == 12
+    assert not {repeat["text"], rows[0]["text"], rows[1]["text"]} & set(chosen)
+    assert {text: rank for text, (rank, _) in marked(studio, project, "next").items()} == {
+        text: rank for rank, text in enumerate(chosen, 1)
+    }
+    assert shown(studio, project, NEXT.title) == chosen  # 10 after 9, not after 1
+    annotate(studio.client, at[chosen[0]], ["water"], taxonomy)
+    assert shown(studio, project, NEXT.title) == chosen[1:]
+    assert run("next", "-n", 3, *common, "--strategy", "uncertain")[0] == 0
+    assert sorted(marked(studio, project, "next").values()) == [(1, ""), (2, ""), (3, "")]
+    assert len(shown(studio, project, NEXT.title)) == 3
+    assert send(studio, project, rows).n_new == 0
+
+
+def test_a_task_deleted_while_marks_are_made_is_passed_over(
+    studio: Studio, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(studio, project, [{"plan": "p", "number": "", "path": [], "text": t, "units": ""} for t in ("甲", "乙")])
+    at = {text: task.id for text, task in studio.tasks(project).items()}
+    listed = marks._changes(studio.server, project, NEXT, {at["甲"]: (1, ""), at["乙"]: (2, "")})
+    monkeypatch.setattr(marks, "_changes", lambda *_: listed)
+    studio.client.tasks.delete(at["甲"])
+    marks.mark(studio.server, project, NEXT, {}, lambda *_: None)
+    assert marked(studio, project, "next") == {"乙": (2, "")}
+    assert shown(studio, project, NEXT.title) == ["乙"]
 
 
 # ── The ML backend ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from train.errors import YaodianError
-from train.labeling.command import app as label_app
+from train.labeling.steering import app as label_app
 from train.plans.readers import TIMEOUT
 
 app = typer.Typer(

@@ -6,6 +6,7 @@ MinHash with locality-sensitive hashing (datasketch) proposes pairs, exact Jacca
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from train.errors import MissingExtra
@@ -31,6 +32,27 @@ def shingles(text: str) -> frozenset[str]:
 def similarity(a: frozenset[str], b: frozenset[str]) -> float:
     """Jaccard similarity in [0, 1]; two empty sets have none."""
     return len(a & b) / len(a | b) if a or b else 0.0
+
+
+class Seen:
+    """Texts that others are held against one at a time: every similarity is exact, and no further package is needed."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._holders: defaultdict[str, list[int]] = defaultdict(list)
+
+    def add(self, text: str) -> None:
+        """Remembers a text."""
+        grams = shingles(text)
+        for gram in grams:
+            self._holders[gram].append(len(self._sizes))
+        self._sizes.append(len(grams))
+
+    def holds(self, text: str) -> bool:
+        """Whether a remembered text is a near-duplicate of this one, whichever plans they are of and however short they are."""
+        grams = shingles(text)
+        shared = Counter(other for gram in grams for other in self._holders.get(gram, ()))
+        return any(n / (len(grams) + self._sizes[other] - n) >= THRESHOLD for other, n in shared.items())
 
 
 def near_duplicates(rows: Sequence[Row], threshold: float = THRESHOLD) -> list[tuple[int, int, float]]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from train.errors import MissingExtra
-from train.evaluation.metrics import BoolArray, evaluate, label_matrix
+from train.evaluation.metrics import BoolArray, FloatArray, evaluate, label_matrix
 from train.rows import Row
 from train.taxonomy import Taxonomy
 
@@ -90,7 +90,7 @@ class LinearTfidf:
     The strongest of the cheap methods for Chinese text of this length: no words need be cut, and it trains in seconds.
 
     Attributes:
-        cost: the SVM's C, chosen by cross-validation over the plans it was trained on.
+        cost: the SVM's C.
         constant: per theme, the answer where all training rows agree, None where it was learned.
         pipeline: scikit-learn's vectoriser and classifiers of the learned themes; None if there are none.
     """
@@ -100,8 +100,13 @@ class LinearTfidf:
     pipeline: Any
 
     @classmethod
-    def fit(cls, rows: Sequence[Row], taxonomy: Taxonomy) -> Self:
-        """Learns from annotated rows; C is the one with the best macro F1 over five folds of whole plans.
+    def fit(cls, rows: Sequence[Row], taxonomy: Taxonomy, cost: float | None = None) -> Self:
+        """Learns from annotated rows.
+
+        Args:
+            rows: annotated.
+            taxonomy: the themes.
+            cost: the SVM's C; None for the one with the best macro F1 over five folds of whole plans, which takes twenty times as long.
 
         Raises:
             MissingExtra: scikit-learn is not installed.
@@ -114,17 +119,21 @@ class LinearTfidf:
         if not learned:
             return cls(_ONE_PLAN_COST, constant, None)
         texts, target = [_document(row) for row in rows], gold[:, learned]
-        cost = _best_cost(texts, target, [str(row["plan"]) for row in rows])
+        cost = cost or _best_cost(texts, target, [str(row["plan"]) for row in rows])
         return cls(cost, constant, _pipeline(cost, len(rows)).fit(texts, target.astype(int)))
 
     def predict(self, rows: Sequence[Row]) -> BoolArray:
         """Themes of the rows, where the SVM's decision is above 0; shape (n_items, n_themes)."""
-        tagged = np.tile(np.array([bool(answer) for answer in self.constant]), (len(rows), 1))
+        return self.decide(rows) > 0
+
+    def decide(self, rows: Sequence[Row]) -> FloatArray:
+        """The SVM's decisions, ±1 at its margins, and ±1 for a theme that all training rows agree on; shape (n_items, n_themes)."""
+        decided = np.tile(np.array([1.0 if answer else -1.0 for answer in self.constant]), (len(rows), 1))
         learned = [at for at, answer in enumerate(self.constant) if answer is None]
         if learned and rows:
             decision = self.pipeline.decision_function([_document(row) for row in rows])
-            tagged[:, learned] = decision.reshape(len(rows), len(learned)) > 0
-        return tagged
+            decided[:, learned] = decision.reshape(len(rows), len(learned))
+        return decided
 
 
 def _gram_index(rows: Sequence[Row]) -> dict[str, list[int]]:

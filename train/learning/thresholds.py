@@ -13,6 +13,7 @@ import numpy as np
 
 from train.errors import ConfigError
 from train.evaluation.metrics import FloatArray, best_thresholds, expected_calibration_error, label_matrix
+from train.labeling.tasks import content_id
 from train.learning.calibration import Calibration
 from train.resources import resource
 from train.rows import Row
@@ -84,13 +85,12 @@ class Cuts:
         }
 
     def score_lines(self, keys: list[str]) -> str:
-        """The scores as JSON Lines: plan, place of the item among those of its plan, score of each theme."""
+        """The scores as JSON Lines: plan, place of the item among those of its plan, its id in Label Studio, score of each theme."""
         seen: Counter[str] = Counter()
         lines = list[str]()
         for row, scores in zip(self.rows, self.scores, strict=True):
             named = dict(zip(keys, scores.round(4).tolist(), strict=True))
-            lines.append(
-                json.dumps({"plan": row["plan"], "at": seen[row["plan"]], "scores": named}, ensure_ascii=False)
-            )
+            place = {"plan": row["plan"], "at": seen[row["plan"]], "item": content_id(row)}
+            lines.append(json.dumps(place | {"scores": named}, ensure_ascii=False))
             seen[row["plan"]] += 1
         return "".join(line + "\n" for line in lines)

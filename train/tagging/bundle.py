@@ -97,13 +97,19 @@ def default_bundle() -> Path:
     shipped = resource("models") / "starter"
     if (shipped / MODEL).is_file():
         return shipped
-    folders = dict.fromkeys([Path("models/runs"), resource("models") / "runs"])
-    runs = [f for folder in folders if folder.is_dir() for f in folder.iterdir() if (f / DIGESTS).is_file()]
-    if not runs:
+    latest = latest_run()
+    if latest is None:
         raise BundleError(
             "no bundle is shipped and none was trained yet; run `make train`, or give one with --model DIR"
         )
-    return max(runs, key=lambda f: (f / DIGESTS).stat().st_mtime)
+    return latest
+
+
+def latest_run() -> Path | None:
+    """The bundle that was finished last under `models/runs` of the working folder or the checkout."""
+    folders = dict.fromkeys([Path("models/runs"), resource("models") / "runs"])
+    runs = [f for folder in folders if folder.is_dir() for f in folder.iterdir() if (f / DIGESTS).is_file()]
+    return max(runs, key=lambda f: (f / DIGESTS).stat().st_mtime, default=None)
 
 
 def seal(folder: Path, names: Iterable[str]) -> None:

@@ -130,7 +130,7 @@ def _layout(document: Any, each: PDFPage, number: int) -> Any:
                 f"page {number} holds more drawing than a plan does: remove it, or print the file to a new PDF"
             )
 
-    class Device(PDFPageAggregatorWithMarkedContent):  # type: ignore[misc]
+    class Device(PDFPageAggregatorWithMarkedContent):
         def tag_cur_item(self) -> None:  # called for whatever is drawn
             take(1, 1)
             super().tag_cur_item()
@@ -155,7 +155,7 @@ def _count_in_pdfminer() -> None:
     for name in ("pdfminer", "pdfplumber"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     for module in (cmapdb, pdfdocument, pdffont):
-        module.range = _range  # shadows the built-in one
+        vars(module)["range"] = _range  # shadows the built-in one
     names: Any = pdftypes
     names.zlib = SimpleNamespace(error=zlib.error, decompress=_inflated)
     names.decompress_corrupted = _inflated_as_far_as_it_goes

@@ -268,9 +268,9 @@ def guided(run: Run) -> None:
     def mutate(data: bytes, longest: int, seed: int) -> bytes:
         draw = Random(seed)
         if draw.randrange(4):
-            return bytes(data[:1] + atheris.Mutate(data[1:], max(1, longest - 1)))
+            return bytes(data[:1] + atheris.Mutate(data[1:], max(1, longest - 1)))[:longest]
         kind = draw.choice(kinds)
-        return bytes([KINDS.index(kind)]) + mutated(kind, draw)[1]
+        return (bytes([KINDS.index(kind)]) + mutated(kind, draw)[1])[:longest]
 
     def one(data: bytes) -> None:
         kind = KINDS[data[0] % len(KINDS)] if data else "txt"

@@ -1,7 +1,12 @@
 import json
 import os
+import random
+import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,3 +111,158 @@ def test_the_shipped_bundle_is_taken_else_the_latest_run(
     assert default_bundle().name == "new"
     shutil.copytree(bundle, tmp_path / "installed" / "models" / "starter")
     assert default_bundle() == tmp_path / "installed" / "models" / "starter"
+
+
+# ── Tampering ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the tokenizer nor the network may be touched by a bundle that is refused."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("train.tagging.tagger.Runtime", fail)
+    monkeypatch.setattr("train.taxonomy.yaml.safe_load", fail)
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(BundleError) as stop:
+        Tagger.load(folder)
+    assert "\n" not in str(stop.value)
+    return str(stop.value)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_any_altered_byte_of_any_file_is_found_before_one_is_loaded(copy: Path) -> None:
+    (copy / "metrics.json").write_text("{}")
+    seal(copy, [path.name for path in copy.iterdir() if path.name != layout.DIGESTS])
+    draw = random.Random(0)
+    for path in sorted(copy.iterdir()):
+        raw = path.read_bytes()
+        for at in {0, len(raw) - 1, *(draw.randrange(len(raw)) for _ in range(6))}:
+            path.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << draw.randrange(8)]) + raw[at + 1 :])
+            said = refused(copy)
+            assert said.startswith(f"{copy}")
+            assert path.name == layout.DIGESTS or f"{path.name} differs from digests.json" in said
+        path.write_bytes(raw)
+    with pytest.raises(AssertionError, match="loaded"):
+        Tagger.load(copy)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_a_listed_file_that_is_missing_is_named_whether_tagging_needs_it_or_not(copy: Path) -> None:
+    (copy / "metrics.json").write_text("{}")
+    seal(copy, [path.name for path in copy.iterdir() if path.name != layout.DIGESTS])
+    (copy / "metrics.json").unlink()
+    assert refused(copy).endswith("not a whole bundle, metrics.json missing; copy the folder again or retrain")
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "model.PKL", "optimizer.pt", "weights.data", "other.onnx", "modeling.py"]
+)
+def test_weights_and_code_that_were_not_sealed_are_refused(copy: Path, name: str) -> None:
+    (copy / name).write_bytes(b"cos\nsystem\n(S'echo owned'\ntR.")
+    assert f"{name} does not belong to the bundle; remove it, or copy the bundle again" in refused(copy)
+
+
+def test_notes_beside_a_bundle_do_no_harm(copy: Path) -> None:
+    (copy / "Thumbs.db").write_bytes(b"x")
+    (copy / "notes.txt").write_text("x")
+    (copy / "checkpoints").mkdir()
+    assert Bundle.open(copy).version
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_pickled_weights_instead_of_the_network_are_refused(copy: Path) -> None:
+    digests = json.loads((copy / "digests.json").read_text())
+    (copy / "model.onnx").rename(copy / "pytorch_model.bin")
+    digests["pytorch_model.bin"] = digests.pop("model.onnx")
+    (copy / "digests.json").write_text(json.dumps(digests))
+    assert "not a whole bundle, model.onnx missing" in refused(copy)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d | {"../secret": "0" * 64}, r"names files outside the folder \('\.\./secret'\)"),
+        (lambda d: d | {"/etc/passwd": "0" * 64}, "names files outside the folder"),
+        (lambda d: d | {"..": "0" * 64}, "names files outside the folder"),
+        (lambda d: {k: v for k, v in d.items() if k != "model.onnx"}, r"digests\.json lacks model\.onnx"),
+        (lambda d: d | {"model.onnx": None}, r"model\.onnx differs from digests\.json"),
+        (lambda d: d | {"model.onnx": d["taxonomy.yaml"]}, r"model\.onnx differs from digests\.json"),
+    ],
+)
+def test_an_edited_list_of_digests_is_refused(
+    copy: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    digests = json.loads((copy / "digests.json").read_text())
+    (copy / "digests.json").write_text(json.dumps(change(digests)))
+    assert re.search(message, refused(copy))
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_digests_nested_without_end_are_refused(copy: Path) -> None:
+    (copy / "digests.json").write_text('{"a":' + "[" * 200_000)
+    assert "digests.json: not readable as JSON" in refused(copy)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "model.onnx").rename(tmp_path / "elsewhere.onnx")
+    (copy / "model.onnx").symlink_to(tmp_path / "elsewhere.onnx")
+    assert "model.onnx is a link out of the folder; copy the files themselves" in refused(copy)
+
+
+@pytest.mark.usefixtures("nothing_loaded")
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "digests.json"])
+def test_a_file_larger_than_any_bundle_has_it_is_refused_unread(copy: Path, name: str) -> None:
+    with (copy / name).open("r+b") as file:
+        file.truncate(3 << 30)  # sparse: takes no room on the disk
+    begin = time.process_time()
+    assert "larger than any bundle has it" in refused(copy)
+    assert time.process_time() - begin < 1
+
+
+def test_a_network_whose_weights_lie_in_other_files_is_refused(copy: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(copy / "model.onnx")
+    onnx.external_data_helper.convert_model_to_external_data(
+        model, location="weights", size_threshold=0, convert_attribute=True
+    )
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../../../../etc/passwd" if entry.key == "location" else entry.value
+
+    (copy / "model.onnx").write_bytes(model.SerializeToString())
+    seal(copy, [path.name for path in copy.iterdir() if path.name != layout.DIGESTS])
+    assert "model.onnx takes its weights from other files, which a bundle never does" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("thresholds.json", '{"roads": "x", "water": 2, "schools": 0.5}', "no number from 0 to 1 for roads, water"),
+        ("thresholds.json", '{"roads": NaN, "water": 1, "schools": 0.5}', "no number from 0 to 1 for roads"),
+        ("windows.json", '{"max_length": 99999999, "overlap": 8, "max_path": 8, "headings": true, "cls_id": 2, "sep_id": 3, "pad_id": 0}', "sizes that no network has"),
+        ("windows.json", '{"max_length": 32, "overlap": "8", "max_path": 8, "headings": true, "cls_id": 2, "sep_id": 3, "pad_id": 0}', "sizes that no network has"),
+    ],
+)  # fmt: skip
+def test_figures_out_of_their_range_are_refused(copy: Path, name: str, content: str, message: str) -> None:
+    assert message in refused(resealed(copy, name, content))
+
+
+def test_nothing_in_the_package_unpickles() -> None:
+    allowed = {
+        "torch.load(self.state_file, map_location=self._device, weights_only=True)"
+    }  # tensors only, of its own run
+    forbidden = re.compile(
+        r"^\s*(?:import|from) +(?:pickle|joblib|shelve|marshal|dill|cloudpickle)\b|torch\.load\(.*|np\.load\((?!.*allow_pickle=False).*"
+        r"|yaml\.(?:unsafe_|full_)?load\(|trust_remote_code=True|(?<![.\w])(?:eval|exec)\(",
+        re.MULTILINE,
+    )
+    sources = (path.read_text(encoding="utf-8") for path in Path(layout.__file__).parents[1].rglob("*.py"))
+    assert {match[0] for source in sources for match in forbidden.finditer(source)} <= allowed

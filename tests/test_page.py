@@ -6,13 +6,12 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import CHROMIUM, browse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +31,6 @@ ATTACKS = [
     "\u2028\u2029&lt;b&gt;&amp;\\u003c",
     "]]></style></title></noscript><b>",
 ]
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 class Reader(HTMLParser):
@@ -190,14 +188,8 @@ def test_the_script_keeps_to_what_browsers_of_2018_know(tmp_path: Path) -> None:
 # In a browser
 
 
-def browse(path: Path, folder: Path) -> str:
-    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    command = [str(_CHROMIUM), *flags.split(), f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri()]
-    return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout.decode()
-
-
 @pytest.mark.slow(reason="starts a browser")
-@pytest.mark.skipif(_CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_a_browser_draws_the_items_and_runs_nothing_of_theirs(tmp_path: Path) -> None:
     save(
         tmp_path,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -8,6 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, browse
 from rich.console import Console
 
 from train.errors import OutputError
@@ -182,6 +185,58 @@ def test_whatever_comes_from_rows_and_taxonomy_is_escaped(report, tmp_path):
     text = "".join(page.texts)
     assert "漏掉的<script>alert(1)</script>条目" in text
     assert "乙<类>[b]" in text
+
+
+ATTACKS = [
+    "</script><script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "\"'><svg/onload=document.title='owned'>",
+    "]]></style></title></option></select><script>document.title='owned'</script>",
+]
+
+
+def attacked() -> Report:
+    """A report whose every text is an attack."""
+    themes = [
+        {"key": f"theme_{at}", "zh": attack, "en": attack, "definition": attack, "colour": "#ff0000"}
+        for at, attack in enumerate(ATTACKS)
+    ]
+    taxonomy = Taxonomy.parse({"themes": themes}, "made up")
+    rows = [
+        row(attack, attack, key) | {"path": [attack], "number": attack, "title": attack}
+        for attack, key in zip(ATTACKS, taxonomy.keys, strict=True)
+    ]
+    nothing = np.zeros((len(rows), len(themes)), dtype=bool)
+    return compare(rows, taxonomy, nothing.astype(float), nothing, {ATTACKS[0]: nothing})
+
+
+def test_no_text_of_a_row_or_a_taxonomy_becomes_markup(tmp_path):
+    attacked().write_html(tmp_path / "out.html")
+    page = parsed(tmp_path / "out.html")
+    assert not {tag for tag, _ in page.opened} & {"img", "svg"}
+    assert [tag for tag, _ in page.opened].count("script") == 1
+    assert not [name for _, attrs in page.opened for name in attrs if name.startswith("on")]
+    assert all(attack in "".join(page.texts) for attack in ATTACKS)
+
+
+def test_the_policy_of_the_page_allows_its_own_script_only(tmp_path):
+    attacked().write_html(tmp_path / "out.html")
+    source = (tmp_path / "out.html").read_text(encoding="utf-8")
+    script = re.search("<script>(.*?)</script>", source, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(attrs["content"] for _, attrs in parsed(tmp_path / "out.html").opened if attrs.get("http-equiv"))
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+@pytest.mark.slow(reason="starts a browser")
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_browser_shows_the_report_and_runs_nothing_of_a_rows(tmp_path):
+    attacked().write_html(tmp_path / "out.html")
+    drawn = browse(tmp_path / "out.html", tmp_path)
+    assert "<title>owned</title>" not in drawn
+    assert "<title>评估报告 Evaluation</title>" in drawn
 
 
 def test_the_page_is_well_formed_and_needs_nothing_else(report, tmp_path):

@@ -318,6 +318,24 @@ def test_csv_never_begins_a_cell_with_a_formula(tmp_path: Path, formula: str, co
     assert csv_rows(save(tmp_path / "a.csv", [row(**{column: value})]))[0][column] == "'" + formula
 
 
+def test_no_cell_of_csv_begins_with_a_formula_whatever_the_row_says(tmp_path: Path) -> None:
+    for formula in FORMULAS:
+        strange = row(**dict.fromkeys(("plan", "title", "issuer", "number", "text", "units"), formula))
+        strange |= {"path": [formula], "labels": [formula], formula: formula, "scores": {formula: 0.5}}
+        for line in csv_rows(save(tmp_path / "a.csv", [strange])):
+            assert not [cell for cell in line.values() if re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", cell)]
+
+
+def test_no_cell_of_excel_is_a_formula_or_a_link_whatever_the_row_says(tmp_path: Path) -> None:
+    for formula in [*FORMULAS, "http://example.org", "mailto:a@example.org", "file:///c:/x", "internal:'A'!A1"]:
+        strange = row(**dict.fromkeys(("plan", "title", "year", "issuer", "number", "text", "units"), formula))
+        strange |= {"path": [formula], "labels": [formula], formula: formula, "scores": {formula: 0.5}}
+        path = save(tmp_path / "a.xlsx", [strange], failures=((formula, formula),))
+        with zipfile.ZipFile(path) as parts:
+            for name in parts.namelist():
+                assert not re.search(rb"<f>|<hyperlink|TargetMode", parts.read(name))
+
+
 def test_csv_leaves_text_with_signs_inside_alone(tmp_path: Path) -> None:
     assert csv_rows(save(tmp_path / "a.csv", [row(text="2020-2025年=五年@甲")]))[0]["text"] == "2020-2025年=五年@甲"
 

@@ -8,15 +8,18 @@
     README.md curves.png                            for people
     digests.json                                    SHA-256 of every other file
 
-`Bundle.open` checks the digests of what it reads; `seal` writes them.
+`Bundle.open` checks every file that digests.json names before it loads one, and refuses what could bring code or reach outside the folder;
+`seal` writes the digests. They tell damage and tampering, not who made a bundle: whoever writes all files anew writes the digests, too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,29 @@ WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS, OUT_OF_FOLD = (
     "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml", "out_of_fold.jsonl",
 )  # fmt: skip
 _NEEDED = (MODEL, TOKENIZER, TAXONOMY, THRESHOLDS, WINDOWS, DIGESTS)
+_MAX_BYTES = {MODEL: 2 << 30, "model.safetensors": 8 << 30}  # ONNX ends at 2 GiB without files beside it
+_MAX_OTHER = 256 << 20
+# Weights and code that a tampered folder could bring along; nothing here opens them, and other tools may.
+_FOREIGN = frozenset(
+    (
+        ".bin",
+        ".ckpt",
+        ".data",
+        ".dll",
+        ".h5",
+        ".joblib",
+        ".onnx",
+        ".pickle",
+        ".pkl",
+        ".pt",
+        ".pth",
+        ".py",
+        ".safetensors",
+        ".so",
+    )
+)
+_EXTERNAL = re.compile(rb"\x0a\x08location\x12")  # in ONNX, the key of the entry that names a file with weights
+_MAX_TOKENS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +96,75 @@ class Bundle:
                 f"{folder}: not a whole bundle, {', '.join(missing)} missing; copy the folder again or retrain"
             )
         digests = _read_json(folder / DIGESTS)
-        if altered := [n for n in _NEEDED[:-1] if digests.get(n) != file_digest(folder / n)]:
-            raise BundleError(
-                f"{folder}: {', '.join(altered)} differs from digests.json; the bundle was altered or damaged, copy it again"
-            )
+        _check(folder, digests)
         taxonomy = Taxonomy.load(folder / TAXONOMY)
         cuts = _read_json(folder / THRESHOLDS)
         if list(cuts) != taxonomy.keys:
             raise BundleError(
                 f"{folder}: thresholds.json is for {', '.join(cuts)}, the taxonomy has {', '.join(taxonomy.keys)}"
             )
-        try:
-            shape = WindowShape(**_read_json(folder / WINDOWS))
-        except TypeError as error:
-            raise BundleError(f"{folder}: windows.json is of another version ({error})") from None
+        if odd := [key for key, cut in cuts.items() if not isinstance(cut, (int, float)) or not 0 <= cut <= 1]:
+            raise BundleError(
+                f"{folder}: thresholds.json has no number from 0 to 1 for {', '.join(odd)}; copy it again"
+            )
+        shape = _shape(folder)
         version = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:12]
         return cls(folder, taxonomy, tuple(float(v) for v in cuts.values()), shape, version)
+
+
+def _check(folder: Path, digests: dict[str, Any]) -> None:
+    """Refuses a folder that is not as it was sealed, before anything in it is loaded.
+
+    Raises:
+        BundleError: naming all files that are altered, missing, foreign, linked or too large.
+    """
+    again = "copy the bundle again or retrain"
+    if odd := [name for name in digests if name != Path(name).name or name in ("", ".", "..") or "\\" in name]:
+        raise BundleError(f"{folder}: digests.json names files outside the folder ({odd[0][:80]!r}); {again}")
+    if unlisted := [name for name in _NEEDED[:-1] if name not in digests]:
+        raise BundleError(f"{folder}: digests.json lacks {', '.join(unlisted)}; {again}")
+    if missing := [name for name in digests if not (folder / name).is_file()]:
+        raise BundleError(
+            f"{folder}: not a whole bundle, {', '.join(missing)} missing; copy the folder again or retrain"
+        )
+    inside = folder.resolve()
+    if linked := [name for name in digests if (folder / name).resolve().parent != inside]:
+        raise BundleError(f"{folder}: {', '.join(linked)} is a link out of the folder; copy the files themselves")
+    if foreign := sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _FOREIGN and p.name not in digests):
+        raise BundleError(f"{folder}: {', '.join(foreign)} does not belong to the bundle; remove it, or {again}")
+    if large := [name for name in digests if (folder / name).stat().st_size > _MAX_BYTES.get(name, _MAX_OTHER)]:
+        raise BundleError(f"{folder}: {', '.join(large)} is larger than any bundle has it; {again}")
+    if altered := [name for name, digest in digests.items() if digest != file_digest(folder / name)]:
+        raise BundleError(
+            f"{folder}: {', '.join(altered)} differs from digests.json; the bundle was altered or damaged, copy it again"
+        )
+    if _names_other_files(folder / MODEL):
+        raise BundleError(f"{folder}: {MODEL} takes its weights from other files, which a bundle never does; {again}")
+
+
+def _names_other_files(model: Path) -> bool:
+    with model.open("rb") as file:
+        if not model.stat().st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return bool(_EXTERNAL.search(content))
+
+
+def _shape(folder: Path) -> WindowShape:
+    """The shape of the windows.
+
+    Raises:
+        BundleError: for other fields than this version knows, or sizes that no network has.
+    """
+    data = _read_json(folder / WINDOWS)
+    try:
+        shape = WindowShape(**data)
+    except TypeError as error:
+        raise BundleError(f"{folder}: windows.json is of another version ({error})") from None
+    numbers = [getattr(shape, each.name) for each in fields(shape) if each.name != "headings"]
+    if not all(isinstance(n, int) and 0 <= n < 1 << 31 for n in numbers) or not 3 < shape.max_length <= _MAX_TOKENS:
+        raise BundleError(f"{folder}: windows.json has sizes that no network has; copy the bundle again or retrain")
+    return shape
 
 
 def default_bundle() -> Path:
@@ -125,9 +204,13 @@ def file_digest(path: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MAX_OTHER:
+        raise BundleError(
+            f"{path.parent}: {path.name} is larger than any bundle has it; copy the bundle again or retrain"
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise BundleError(f"{path}: not readable as JSON; copy the bundle again or retrain") from None
     if not isinstance(data, dict):
         raise BundleError(f"{path}: expected a JSON object; copy the bundle again or retrain")

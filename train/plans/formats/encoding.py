@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
@@ -113,13 +114,14 @@ def _guess(sample: bytes, codec: str) -> _Guess:
     text = sample[: len(sample) - len(sample) % width].decode(codec, "replace").removeprefix("\ufeff")
     if len(sample) == _SAMPLE:
         text = text[:-1]  # the sample may end in the middle of a character
-    seen = [c for c in text if not c.isspace()]
-    if not seen:
+    seen = {char: count for char, count in Counter(text).items() if not char.isspace()}
+    length = sum(seen.values())
+    if not length:
         return _Guess(codec, 0.0, 0, len(text))
     common = _common()
-    bad = sum(_is_bad(c) for c in seen)
-    good = sum(" " < c <= "~" or c in common for c in seen)
-    return _Guess(codec, (good - _BAD_COST * bad) / len(seen), bad, len(seen))
+    bad = sum(count for char, count in seen.items() if _is_bad(char))
+    good = sum(count for char, count in seen.items() if " " < char <= "~" or char in common)
+    return _Guess(codec, (good - _BAD_COST * bad) / length, bad, length)
 
 
 @cache

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from train.plans.formats.pdf_layout import Printed, drop_running_heads, paragraphs
+from train.plans.formats.pdf_limits import laid_out
 from train.plans.formats.pdf_tables import GAP, Ruled, find_tables
-from train.plans.formats.refusals import Damaged, Locked, Oversized, Textless
+from train.plans.formats.refusals import Oversized, Textless
 
 if TYPE_CHECKING:
     from train.plans.lines import Line
 
-_MAX_PAGES = 2_000
 _MAX_CHARS = 3_000_000  # characters of all pages; 2,000 full pages have 1.6 million
-_MAX_STREAM = 256 << 20  # bytes one stream may unpack to; pdfminer has no limit of its own
-_STREAM = re.compile(rb"stream\r?\n")
-_CHUNK = 1 << 20
 _UNMAPPED = re.compile(r"\(cid:\d+\)")
 _UNMAPPED_SHARE = 0.3  # more characters than this without a meaning, and the text is as good as a picture
 _TILT = 0.05  # rise of a line of text per length: the pages of a crooked original stay below it
@@ -39,22 +32,16 @@ def read_pdf(raw: bytes) -> list[Line]:
         Oversized: for too many pages or characters.
         Textless: for a scan, or fonts that do not map to characters.
     """
-    _refuse_bombs(raw)
     pages: list[list[Printed | Ruled]] = []
     sizes: list[tuple[float, float]] = []
     chars = unmapped = 0
-    with _opened(raw) as document:
-        n_pages = len(document.pages)
-        if n_pages > _MAX_PAGES:
-            raise Oversized(f"{n_pages:,} pages, more than the {_MAX_PAGES:,} read: split it")
-        for page in document.pages:
-            chars += len(page.chars)
-            if chars > _MAX_CHARS:
-                raise Oversized(f"more than {_MAX_CHARS:,} characters by page {page.page_number}: split it")
-            unmapped += sum(bool(_UNMAPPED.fullmatch(char["text"])) for char in page.chars)
-            pages.append(_elements(page))
-            sizes.append((float(page.width), float(page.height)))
-            page.close()  # its objects, or memory grows with every page
+    for page in laid_out(raw):
+        chars += len(page.chars)
+        if chars > _MAX_CHARS:
+            raise Oversized(f"more than {_MAX_CHARS:,} characters by page {page.page_number}: split it")
+        unmapped += sum(bool(_UNMAPPED.fullmatch(char["text"])) for char in page.chars)
+        pages.append(_elements(page))
+        sizes.append((float(page.width), float(page.height)))
     if not chars:
         raise Textless(_SCAN)
     if unmapped > _UNMAPPED_SHARE * chars:
@@ -63,56 +50,6 @@ def read_pdf(raw: bytes) -> list[Line]:
     if not lines:
         raise Textless(_SCAN)
     return lines
-
-
-@contextmanager
-def _opened(raw: bytes) -> Iterator[Any]:
-    """The document; what pdfminer throws is said in our words."""
-    import pdfplumber
-    from pdfminer.pdfdocument import PDFEncryptionError, PDFPasswordIncorrect
-    from pdfplumber.utils.exceptions import PdfminerException
-
-    try:
-        with pdfplumber.open(io.BytesIO(raw)) as document:
-            yield document
-    except PdfminerException as error:
-        cause = error.args[0] if error.args else error
-        if isinstance(cause, PDFPasswordIncorrect):
-            raise Locked("asks for a password: open it, print it to a new PDF without one") from error
-        if isinstance(cause, PDFEncryptionError):
-            raise Locked("encrypted in a way that is not known: print it to a new PDF") from error
-        raise Damaged(
-            f"damaged: not a readable PDF ({type(cause).__name__}: {' '.join(str(cause).split())[:120]})"
-        ) from error
-
-
-def _refuse_bombs(raw: bytes) -> None:
-    """Unpack every Flate stream in small pieces first, keeping nothing.
-
-    Raises:
-        Damaged: for a stream that unpacks to more than any page needs.
-    """
-    for found in _STREAM.finditer(raw):
-        start = found.end()
-        if raw[start : start + 1] not in (b"\x78", b"\x48", b"\x58", b"\x68"):  # the first byte of zlib data
-            continue
-        unpacker, total = zlib.decompressobj(), 0
-        view = memoryview(raw)[start:]
-        try:
-            piece = unpacker.decompress(view[:_CHUNK], _CHUNK)
-            at = _CHUNK
-            while piece or (at < len(view) and not unpacker.eof):
-                total += len(piece)
-                if total > _MAX_STREAM:
-                    raise Damaged(f"refused: a part of it unpacks to more than {_MAX_STREAM >> 20} MiB")
-                if unpacker.eof:
-                    break
-                rest = unpacker.unconsumed_tail
-                if not rest:
-                    rest, at = bytes(view[at : at + _CHUNK]), at + _CHUNK
-                piece = unpacker.decompress(rest, _CHUNK)
-        except zlib.error:
-            continue
 
 
 def _elements(page: Any) -> list[Printed | Ruled]:

@@ -36,8 +36,9 @@ _BLOCK_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|table|list-item)", 
 _CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 _HEAD_BYTES = 4096  # where a charset must be declared; the standard says 1,024
 # Beside a wide character a line break of the source is no space of the text.
-_WIDE = "[\u2e80-\u9fff\u3001-\u303f\uff00-\uffef]"
-_SOURCE_BREAK = re.compile(rf"(?<={_WIDE})[ \t]*[\r\n]\s*|[ \t]*[\r\n]\s*(?={_WIDE})")
+_WIDE = re.compile("[\u2e80-\u9fff\u3001-\u303f\uff00-\uffef]")
+_SPACES = re.compile(r"\s+")
+_LINE_END = re.compile(r"[\r\n]")
 _SOURCE_SPACE = re.compile(r"[ \t\r\n\f]+")
 _MOST = 0.5  # of the text of a page: a hidden part that holds more than this is shown by a script
 
@@ -179,13 +180,33 @@ class _Walk:
         """End the line in the making."""
         if not self._parts:
             return
-        text = clean(_SOURCE_SPACE.sub(" ", _SOURCE_BREAK.sub("", "".join(self._parts))))
+        text = clean(_SPACES.sub(_gap, "".join(self._parts)))
         self._parts.clear()
         for piece in split_lines(text):
             number = self._lists.take()
             if number and not marker(piece):
                 piece = f"{number} {piece}" if piece[0].isascii() and piece[0].isalnum() else number + piece
             self._lines.append(heading_line(piece, self._level))
+
+
+def _gap(found: re.Match[str]) -> str:
+    """What a browser shows of a run of white space; looked at once, where a pattern would try every place in it."""
+    run, text = found[0], found.string
+    wide_before = bool(_WIDE.match(text[found.start() - 1 : found.start()]))
+    wide_after = bool(_WIDE.match(text, found.end()))
+    return _SOURCE_SPACE.sub(" ", _unbroken(run, wide_before, wide_after))
+
+
+def _unbroken(run: str, wide_before: bool, wide_after: bool) -> str:
+    """A run of white space without its line breaks beside wide characters, of which the ideographic space is one."""
+    head = _LINE_END.split(run, maxsplit=1)[0]
+    if head == run:
+        return run
+    kept, rest = head.rstrip(" \t"), run[len(head) :]
+    if kept.endswith("\u3000") or (not kept and wide_before) or wide_after:
+        return kept
+    _, ideographic, after = rest.rpartition("\u3000")
+    return kept + ideographic + _unbroken(after, True, False) if ideographic else run
 
 
 def _is_block(node: _Element) -> bool:

@@ -180,7 +180,7 @@ def _run(run: _Element | None, styles: Styles, boxes: list[_Element]) -> Iterato
         elif kind in _MARKS:
             yield _MARKS[kind]
         elif kind == "sym":
-            code = int(attribute(node, "char") or "0", 16)
+            code = integer(attribute(node, "char"), 16) or 0
             yield chr(code) if 0x20 <= code < 0xD800 else ""  # F0xx are pictures of a symbol font
         elif kind in _BOX_HOLDERS:
             boxes.extend(_boxes(node))

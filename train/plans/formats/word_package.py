@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES = 10_000  # a report with a thousand pictures has some 1,100
 _MAX_TOTAL = 256 << 20  # bytes, unpacked
+_MAX_XML = 32 << 20  # bytes of one part; its tree takes twenty times as much, and a plan of 500 pages has 8 MB
 _MAX_RATIO = 200  # XML of a long report packs about 30 : 1, zip bombs 1,000 : 1 …
 _RATIO_FROM = 8 << 20  # … which does no harm in a small part
 TO_UNLOCK = "asks for a password: open it in Word or WPS, remove the password, save it again"
@@ -50,6 +51,8 @@ class Package:
         for entry in entries:
             if entry.flag_bits & 0x1:
                 raise Locked(TO_UNLOCK)
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Damaged(f"refused: {entry.filename} is packed in a way that Word does not know")
             if entry.file_size > _RATIO_FROM and entry.file_size > _MAX_RATIO * max(1, entry.compress_size):
                 raise Damaged(f"a zip bomb: {entry.filename} unpacks more than {_MAX_RATIO} : 1")
         self._names = {entry.filename.replace("\\", "/").lstrip("/").lower(): entry for entry in entries}
@@ -65,7 +68,15 @@ class Package:
             return None
         try:
             return self._zip.read(entry)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            ValueError,
+            OSError,
+        ) as error:
             raise Damaged(f"damaged: {entry.filename} cannot be unpacked; copy or download the file again") from error
 
     def xml(self, name: str) -> _Element | None:
@@ -73,8 +84,11 @@ class Package:
 
         Raises:
             Damaged: for XML that is damaged or declares a document type, which no Word file does.
+            Oversized: for more XML than memory should hold as a tree.
         """
         raw = self.bytes(name)
+        if raw is not None and len(raw) > _MAX_XML:
+            raise Oversized(f"{name} is larger than the {_MAX_XML >> 20} MiB read: split the file")
         return None if raw is None else parse_xml(raw, name)
 
     def document_name(self) -> str:

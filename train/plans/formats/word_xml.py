@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+_MAX_INTEGER = 1 << 32
 _OFF = ("0", "false", "off", "none")
 
 
@@ -43,12 +44,13 @@ def value(node: _Element | None, *path: str) -> str | None:
     return attribute(child(node, *path), "val")
 
 
-def integer(text: str | None) -> int | None:
-    """A whole number, or None for anything else."""
+def integer(text: str | None, base: int = 10) -> int | None:
+    """A whole number that Word's 32 bits hold, or None for anything else."""
     try:
-        return int(text) if text else None
+        number = int(text, base) if text else None
     except ValueError:
         return None
+    return number if number is not None and abs(number) <= _MAX_INTEGER else None
 
 
 def is_on(node: _Element | None, *path: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -21,6 +20,7 @@ from documents import paragraph, pdf_file, word_file, write
 
 from train import batch, cli
 from train.rows import read_rows
+from train.tagging.bundle import seal
 from train.tagging.journal import Journal
 from train.tagging.tagger import Tagger
 
@@ -176,7 +176,8 @@ def test_another_model_refuses_to_go_on_and_says_what_to_do(
     run: Run, plans: Path, bundle: Path, tmp_path: Path, cut_after: Callable[[int], None]
 ) -> None:
     other = shutil.copytree(bundle, tmp_path / "other")
-    (other / "digests.json").write_text(json.dumps(json.loads((other / "digests.json").read_text()) | {"x": "y"}))
+    (other / "notes.txt").write_text("another")
+    seal(other, [p.name for p in other.iterdir() if p.name != "digests.json"])
     out = tmp_path / "o.jsonl"
     cut_job(plans, out, bundle, cut_after)
     code, (line,) = run("tag", plans, "-o", out, "--model", other)

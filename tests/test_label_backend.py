@@ -214,6 +214,26 @@ def test_no_request_is_lost_while_the_model_is_swapped(bundle: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("_pulled")
+@pytest.mark.parametrize("own", [[], ["experiment=quick"]])
+def test_retraining_goes_on_from_the_weights_that_are_served_as_a_few_plans_allow_unless_told_otherwise(
+    own: list[str], bundle: Path, tmp_path: Path
+) -> None:
+    weighty = another_bundle(bundle, tmp_path / "weighty")
+    (weighty / "model.safetensors").touch()
+    renewal = Renewal(
+        Served(Tagger.load(weighty)),
+        tmp_path / "runs",
+        own,
+        fake_training(tmp_path, another_bundle(bundle, tmp_path / "new")),
+    )
+    renewal.start(1)
+    renewal.wait()
+    given = json.loads((tmp_path / "settings.json").read_text())
+    assert given["init"] == f"'{weighty}'"
+    assert given["experiment"] == (own or ["experiment=adapt"])[0].split("=")[1]
+
+
+@pytest.mark.usefixtures("_pulled")
 def test_annotations_are_counted_and_enough_of_them_retrain(bundle: Path, tmp_path: Path) -> None:
     other = another_bundle(bundle, tmp_path / "other")
     running = Backend(bundle, tmp_path / "runs", retrain_after=3, train=fake_training(tmp_path, other))

@@ -2,8 +2,8 @@
 
     python scripts/bench_push.py [--items 2000 20000]
 
-The server is the one in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (`scripts/labelstudio start` prints both). Plans are repeated under other names until
-there are enough items; the projects are deleted afterwards.
+The server is the one in LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY (`scripts/labelstudio start` prints both). Plans are repeated under other names,
+with a number behind every text as a tagger may remember texts, until there are enough items; the projects are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def repeated() -> Iterator[Row]:
     """The starter corpus again and again."""
     for round_ in itertools.count(1):
         for row in stream_rows(STARTER):
-            yield row | {"plan": f"{row['plan']} {round_}"}
+            yield row | {"plan": f"{row['plan']} {round_}", "text": f"{row['text']}{round_}"}
 
 
 def pushed(arguments: list[str]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 from label_studio_sdk import LabelStudio
@@ -33,10 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="of python -m train, such as optim.epochs=4")
     arguments = parser.parse_args()
-    if not (RUN / "url").is_file():
+    if not answers():
         run([str(ROOT / "scripts" / "labelstudio"), "start"])
     url = (RUN / "url").read_text()
     os.environ |= {"LABEL_STUDIO_URL": url, "LABEL_STUDIO_API_KEY": (RUN / "refresh").read_text()}
+    forget(url)
     rows = read_rows(resource("data") / "starter", Taxonomy.load())
     names = plan_names(rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,6 +54,23 @@ def main() -> None:
         print(f"{n:14}  {f1:.3f}")
     print(f"\nLook around at {url} (user admin@example.com, password in {RUN}/password).")
     print("Done with it? scripts/labelstudio stop")
+
+
+def answers() -> bool:
+    """Whether the server runs; after a reboot its files are there, but it is not."""
+    try:
+        with urllib.request.urlopen((RUN / "url").read_text() + "/health", timeout=10):  # noqa: S310 - our own loopback address
+            return True
+    except OSError:
+        return False
+
+
+def forget(url: str) -> None:
+    """Deletes the project of an earlier demo, whose answers would be there before they are given."""
+    client = LabelStudio(base_url=url, api_key=os.environ["LABEL_STUDIO_API_KEY"])
+    for project in list(client.projects.list()):
+        if project.title == TITLE:
+            client.projects.delete(project.id)
 
 
 def step(url: str, rows: list[Row], plans: list[str], folder: Path, gold: Path, overrides: list[str]) -> float:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
+import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import urllib.parse
@@ -51,6 +53,14 @@ class Studio:
 
     def stop(self) -> None:
         subprocess.run([sys.executable, SCRIPT, "stop", "--into", self.folder], check=True)
+
+    def kill(self) -> None:
+        """The power fails."""
+        os.killpg(int((self.folder / "pid").read_text()), signal.SIGKILL)
+
+    def revive(self) -> None:
+        """Starts it again with what is on its disk."""
+        Studio.start(self.folder)
 
     @cached_property
     def http(self) -> httpx.Client:

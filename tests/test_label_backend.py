@@ -59,6 +59,42 @@ def test_every_task_gets_one_prediction_in_order(backend: Backend, taxonomy: Tax
     assert backend.post("/predict", tasks=[])["results"] == []
 
 
+def test_short_requests_that_wait_are_tagged_together_and_a_long_one_takes_turns(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, asked, sizes = Served(Tagger.load(bundle)), tasks(200), list[int]()
+    entered, go_on, tag = threading.Event(), threading.Event(), served.tagger.tag_rows
+
+    def slow(rows: list[Any]) -> Any:
+        sizes.append(len(rows))
+        entered.set()
+        assert go_on.wait(20)
+        return tag(rows)
+
+    monkeypatch.setattr(served.tagger, "tag_rows", slow)
+    with ThreadPoolExecutor(20) as pool:
+        long = pool.submit(served.predict, asked)
+        entered.wait(20)
+        short = [pool.submit(served.predict, [task]) for task in asked[:5]]
+        while served._waiting.qsize() < 5:
+            time.sleep(0.01)
+        go_on.set()
+        assert [f.result() for f in short] == [[p] for p in long.result()[:5]]
+    # The first 64 of the long one, the five that came meanwhile, then its rest; the last five may wait with its second piece.
+    assert sizes in ([64, 5, 64, 64, 8], [64, 69, 64, 8])
+
+
+def test_a_fault_in_tagging_is_told_to_those_who_asked_and_the_next_are_answered(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = Served(Tagger.load(bundle))
+    with monkeypatch.context() as broken:
+        broken.setattr(served.tagger, "tag_rows", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            served.predict(tasks(1))
+    assert len(served.predict(tasks(3))) == 3
+
+
 def test_five_hundred_tasks_in_one_call_are_answered_in_the_servers_time(tmp_path: Path) -> None:
     rows = read_rows(ROOT / "data" / "starter")[:500]
     asked = [{"data": task.data} for task in TaskMaker().tasks(rows)]
@@ -175,6 +211,26 @@ def test_no_request_is_lost_while_the_model_is_swapped(bundle: Path, tmp_path: P
         assert given["data.path"].endswith(".jsonl'")
     finally:
         running.close()
+
+
+@pytest.mark.usefixtures("_pulled")
+@pytest.mark.parametrize("own", [[], ["experiment=quick"]])
+def test_retraining_goes_on_from_the_weights_that_are_served_as_a_few_plans_allow_unless_told_otherwise(
+    own: list[str], bundle: Path, tmp_path: Path
+) -> None:
+    weighty = another_bundle(bundle, tmp_path / "weighty")
+    (weighty / "model.safetensors").touch()
+    renewal = Renewal(
+        Served(Tagger.load(weighty)),
+        tmp_path / "runs",
+        own,
+        fake_training(tmp_path, another_bundle(bundle, tmp_path / "new")),
+    )
+    renewal.start(1)
+    renewal.wait()
+    given = json.loads((tmp_path / "settings.json").read_text())
+    assert given["init"] == f"'{weighty}'"
+    assert given["experiment"] == (own or ["experiment=adapt"])[0].split("=")[1]
 
 
 @pytest.mark.usefixtures("_pulled")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -21,6 +23,7 @@ from train.labeling.connection import Credentials, Server, Transient, find_crede
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 Answer = tuple[int, str]
+HALF = '{"id": 1, "ti'  # what arrives of a longer answer
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +47,18 @@ def serving() -> Iterator[Callable[[list[Answer]], str]]:
                     return
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json" if body[:1] in "[{" else "text/html")
+                if status == 302:
+                    self.send_header("Location", body)
+                if body == HALF:
+                    self.send_header("Content-Length", "1000")
                 self.end_headers()
                 self.wfile.write(body.encode())
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def do_PATCH(self) -> None:
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -105,6 +118,77 @@ def test_a_server_that_is_down_is_told(tmp_path: Path) -> None:
         match=r"^http://127.0.0.1:9: Label Studio does not answer while reading project 1 \(\[Errno 111\] Connection refused\); is it running",
     ):
         ask("http://127.0.0.1:9")  # fmt: skip
+
+
+GARBAGE: list[tuple[Answer, str]] = [
+    ((200, "<html>sign in</html>"), "does not answer as Label Studio does while {}; is LABEL_STUDIO_URL right?"),
+    ((200, '{"id": 1,'), "does not answer as Label Studio does while {}; is LABEL_STUDIO_URL right?"),
+    ((200, '["gateway"]'), "does not answer as Label Studio does while {}; is LABEL_STUDIO_URL right?"),
+    ((200, "{}"), "does not answer as Label Studio does while {}; is LABEL_STUDIO_URL right?"),
+    ((200, '{"count": 0, "results": 3}'), "does not answer as Label Studio does while {}; is LABEL_STUDIO_URL right?"),
+    ((302, "/user/login/"), "redirects in circles while {}; is LABEL_STUDIO_URL right?"),
+    ((200, HALF), "Label Studio does not answer while {} (peer closed connection without sending complete message body"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "message"), GARBAGE)
+@pytest.mark.parametrize(
+    ("arguments", "doing"),
+    [
+        (["init"], "listing projects"),
+        (["push", "rows.jsonl", "--no-prelabels"], "listing projects"),
+        (["pull", "-o", "l.jsonl"], "listing projects"),
+        (["agreement"], "listing projects"),
+        (["pull", "-o", "l.jsonl", "--project", "1"], "reading project 1"),
+    ],
+)
+def test_what_is_no_label_studio_is_one_line_and_writes_nothing(
+    serving: Callable[[list[Answer]], str],
+    answer: Answer,
+    message: str,
+    arguments: list[str],
+    doing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("label_studio_sdk")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"plan": "p", "text": "修路"}\n', encoding="utf-8")
+    url = serving([answer])
+    monkeypatch.setenv("LABEL_STUDIO_URL", url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    monkeypatch.setattr(sys, "argv", ["yaodian", "label", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    error = capsys.readouterr().err
+    assert (stop.value.code, error.count("\n")) == (2, 1), error
+    assert error.startswith(f"{url}: {message.format(doing)}")
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize(("answer", "message"), GARBAGE)
+def test_a_personal_token_that_cannot_be_refreshed_is_one_line(
+    serving: Callable[[list[Answer]], str], answer: Answer, message: str
+) -> None:
+    pytest.importorskip("label_studio_sdk")
+    head, body = ({"alg": "HS256", "typ": "JWT"}, {"token_type": "refresh", "exp": 4_000_000_000})
+    token = ".".join(base64.urlsafe_b64encode(t).decode().rstrip("=") for t in (*(json.dumps(p).encode() for p in (head, body)), b"x" * 32))  # fmt: skip
+    url = serving([answer])
+    with Server(Credentials(url, token)) as server, pytest.raises(LabelStudioError) as stop:
+        server.call("reading project 1", lambda c: c.projects.get(1).title)
+    assert str(stop.value).startswith(f"{url}: {message.format('reading project 1')}")
+    assert token not in str(stop.value)
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_told() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(
+            LabelStudioError, match=r"no answer within 0.2 s while reading project 1; type the command again"
+        ),
+    ):
+        ask(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.2)
 
 
 def test_a_passing_fault_is_tried_again_and_a_refusal_is_not(serving: Callable[[list[Answer]], str]) -> None:

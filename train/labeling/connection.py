@@ -167,6 +167,8 @@ class Server:
             return Transient(
                 f"{self.url}: no answer within {self._timeout:g} s while {doing}; type the command again, it goes on where it stopped"
             )
+        if isinstance(error, httpx.TooManyRedirects):
+            return LabelStudioError(f"{self.url}: redirects in circles while {doing}; is {URL} right?")
         if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
             reason = self._safe(str(error)) or type(error).__name__
             return Transient(
@@ -174,6 +176,10 @@ class Server:
             )
         if isinstance(error, ApiError):
             return self._refusal(error.status_code or 0, error.body, doing)
+        if isinstance(
+            error, AttributeError | KeyError | TypeError | ValueError
+        ):  # the SDK checks little of what it reads
+            return self._stranger(doing)
         return None
 
     def _refusal(self, status: int, body: Any, doing: str) -> LabelStudioError:
@@ -194,8 +200,11 @@ class Server:
         if status in _PASSING:
             return Transient(f"{self.url}: Label Studio fails with {status} while {doing}{because}; see its log")
         if 200 <= status < 300 or not isinstance(body, dict | list):
-            return LabelStudioError(f"{self.url}: does not answer as Label Studio does while {doing}; is {URL} right?")
+            return self._stranger(doing)
         return LabelStudioError(f"{self.url}: refuses with {status} while {doing}{because}")
+
+    def _stranger(self, doing: str) -> LabelStudioError:
+        return LabelStudioError(f"{self.url}: does not answer as Label Studio does while {doing}; is {URL} right?")
 
     def _safe(self, text: str) -> str:
         """One short line without the token."""

@@ -38,7 +38,9 @@ def _page(server: Server, project: Project, fields: str, query: str) -> list[Any
         pager = client.tasks.list(
             project=project.id, page=1, page_size=PAGE, fields="task_only", include=fields, query=query
         )
-        return list(pager.items or [])
+        if pager.items is None:  # JSON of another server, which must not be taken for a project without tasks
+            raise ValueError("no list of tasks")
+        return list(pager.items)
 
     return server.call("listing tasks", ask)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
@@ -13,6 +13,9 @@ from train.labeling.connection import Server
 from train.labeling.tasks import CHOICES, ITEM
 from train.resources import resource
 from train.taxonomy import NONE, Taxonomy
+
+if TYPE_CHECKING:
+    from label_studio_sdk import LabelStudio
 
 CODEBOOK = "labels/codebook.zh-CN.md"
 
@@ -39,8 +42,8 @@ def find_project(server: Server, wanted: str) -> Project | None:
         LabelStudioError: several have the title, or none has the number.
     """
     if wanted.isascii() and wanted.isdigit():
-        return _project(server.call(f"reading project {wanted}", lambda c: c.projects.get(int(wanted))))
-    found = server.call("listing projects", lambda c: [p for p in c.projects.list(page_size=100) if p.title == wanted])
+        return server.call(f"reading project {wanted}", lambda c: _project(c.projects.get(int(wanted))))
+    found = server.call("listing projects", lambda c: _titled(c, wanted))
     if len(found) > 1:
         numbers = ", ".join(str(p.id) for p in sorted(found, key=lambda p: p.id))
         raise LabelStudioError(
@@ -127,15 +130,22 @@ def init_project(server: Server, wanted: str, taxonomy: Taxonomy, codebook: Path
     if project is None:
         # Not repeatable: a lost answer does not tell whether the project was made, and a second one would be a duplicate.
         made = server.call(
-            "creating the project", lambda c: c.projects.create(title=wanted, **settings), repeatable=False
+            "creating the project", lambda c: _project(c.projects.create(title=wanted, **settings)), repeatable=False
         )
-        return _project(made), "created"
+        return made, "created"
     there = server.call("reading the project", lambda c: c.projects.get(project.id))
     changed = {k: v for k, v in settings.items() if k != "color" and _squeezed(getattr(there, k, None)) != _squeezed(v)}
     if not changed:
         return project, "up to date"
     updated = server.call("updating the project", lambda c: c.projects.update(project.id, **changed))
     return Project(project.id, project.title, getattr(updated, "label_config", None) or project.interface), "updated"
+
+
+def _titled(client: LabelStudio, title: str) -> list[Any]:
+    pager = client.projects.list(page_size=100)
+    if pager.items is None:  # JSON of another server
+        raise ValueError("no list of projects")
+    return [p for p in pager if p.title == title]
 
 
 def _project(found: Any) -> Project:

@@ -92,6 +92,8 @@ class Renewal:
         settings = [f"data.path={_quoted(rows)}", f"run.dir={_quoted(folder)}", f"labels={_quoted(taxonomy)}"]
         if (current / "model.safetensors").is_file():
             settings.append(f"init={_quoted(current)}")
+            if not any(o.startswith("experiment=") for o in self._overrides):
+                settings.append("experiment=adapt")  # the first answers are of too few plans to hold some out
         self._command([*self._train, *settings, "run.progress=false", *self._overrides], (0,))
         return Tagger.load(folder)
 

@@ -148,12 +148,24 @@ def _send(
         )
         pushed.n_new += len(new)
     if old:
+        _send_predictions(server, project, old)
+        pushed.n_predicted += len(old)
+
+
+def _send_predictions(server: Server, project: Project, made: list[Json]) -> None:
+    try:
         server.call(
-            f"sending {len(old)} pre-labels",
-            lambda c: c.projects.import_predictions(project.id, request=old),
+            f"sending {len(made)} pre-labels",
+            lambda c: c.projects.import_predictions(project.id, request=made),
             repeatable=False,
         )
-        pushed.n_predicted += len(old)
+    except Transient:
+        raise
+    except LabelStudioError as refused:  # all of them, where one task was deleted since it was listed
+        there = {task.id for task in tasks_of(server, project, "id")}
+        if all(p["task"] in there for p in made):
+            raise
+        raise Transient(str(refused)) from None
 
 
 def held_items(server: Server, project: Project, version: str | None) -> Held:

@@ -1,4 +1,4 @@
-"""The `yaodian` command: items · tag · evaluate · label · serve · train · pretrain.
+"""The `yaodian` command: items · tag · evaluate · label · offline · serve · train · pretrain.
 
 Exit codes: 0 done · 1 done, but some inputs failed, each named on stderr · 2 the user's fault, one line on stderr.
 """
@@ -78,6 +78,27 @@ def evaluate(
     from train.evaluation.run import evaluate_file
 
     evaluate_file(gold, model, train, json_out, html_out)
+
+
+@app.command()
+def offline(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; copy it to the PCs.", show_default=False)],
+    model: Model = None,
+    platform: Annotated[str, typer.Option(help="The PCs, as wheels name them.")] = "win_amd64",
+    python: Annotated[
+        str, typer.Option(help="The Python on those PCs; as here if left out.", show_default=False)
+    ] = f"{sys.version_info.major}.{sys.version_info.minor}",
+) -> None:
+    """Make a folder that installs yaodian and its tagger without a network."""
+    from train.offline.folder import make_folder
+    from train.offline.target import Target
+
+    target = Target(platform, python)
+    size = make_folder(folder, model, target)
+    print(
+        f"{folder}: {size / 1e6:,.0f} MB, for {target}; copy it there and run install.{'bat' if target.is_windows else 'sh'}",
+        file=sys.stderr,
+    )
 
 
 @app.command()

@@ -15,6 +15,7 @@ YaodianError                 the user's fault; the commands print it on stderr a
 ├── BundleError              a bundle with a missing, foreign or altered file
 ├── LabelStudioError         Label Studio that does not answer, refuses, or holds something else than expected
 ├── OutputError              an output that cannot be written
+├── OfflineError             a folder for offline PCs whose wheels cannot be had
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
@@ -91,6 +92,10 @@ class LabelStudioError(YaodianError):
 
 class OutputError(YaodianError):
     """An output that cannot be written."""
+
+
+class OfflineError(YaodianError):
+    """A folder for offline PCs that cannot be made: no network, no pip, no wheel for that machine."""
 
 
 class MissingExtra(YaodianError):

@@ -49,12 +49,12 @@ def read_items(paths: Sequence[Path], output: Path | None, without: set[str], sk
             for plan in _plans(found, repairs, failures, skipped):
                 writer.write(plan.rows())
             writer.failures.extend(failures)
-        _say_done(output, len(found), failures)
+        say_done(output, len(found), failures)
     return len(failures)
 
 
 def tag_files(paths: Sequence[Path], output: Path, model: Path | None) -> int:
-    """Reads and tags plans into one output.
+    """Reads and tags plans, or tags files of item rows, into one output.
 
     Returns:
         How many files failed; each was named on stderr.
@@ -63,7 +63,12 @@ def tag_files(paths: Sequence[Path], output: Path, model: Path | None) -> int:
         YaodianError: nothing to read, no bundle, an output that cannot be written.
     """
     from train.tagging import Tagger
+    from train.tagging.row_files import find_row_files, tag_row_files
 
+    if files := find_row_files(paths):
+        n_rows = tag_row_files(files, output, Tagger.load(model))
+        _CONSOLE.print(f"{n_rows} rows; written to {output}", markup=False, highlight=False, soft_wrap=True)
+        return 0
     found = find_files(paths)
     tagger = Tagger.load(model)
     failures: list[tuple[str, str]] = []
@@ -71,7 +76,7 @@ def tag_files(paths: Sequence[Path], output: Path, model: Path | None) -> int:
         for plan in _plans(found, None, failures, False):
             writer.write(tagger.tag(plan))
         writer.failures.extend(failures)
-    _say_done(output, len(found), failures)
+    say_done(output, len(found), failures)
     return len(failures)
 
 
@@ -103,11 +108,7 @@ def _plans(
         task = bar.add_task("reading", total=len(found))
         for file in found:
             try:
-                plan = read_plan(file.path, name=file.name, repairs=repairs)
-                if not plan.items:
-                    raise NoText(
-                        file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for"
-                    )
+                plan = plan_with_items(file, repairs)
             except InputError as error:
                 failures.append((file.name, error.reason))
                 bar.console.print(str(error), markup=False, highlight=False, soft_wrap=True)
@@ -118,13 +119,26 @@ def _plans(
             bar.advance(task)
 
 
+def plan_with_items(file: Found, repairs: Repairs | None = None) -> Plan:
+    """Reads one file of a batch.
+
+    Raises:
+        InputError: it cannot be read, or no line of it became an item.
+    """
+    plan = read_plan(file.path, name=file.name, repairs=repairs)
+    if not plan.items:
+        raise NoText(file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for")
+    return plan
+
+
 def _report_skipped(plan: Plan) -> None:
     print(f"{plan.name}: {len(plan.items)} items; repaired lines: {plan.repairs}", file=sys.stderr)
     for number, role, text in plan.skipped:
         print(f"{plan.name}:{number}: {role}: {text[:60]}", file=sys.stderr)
 
 
-def _say_done(output: Path, n_files: int, failures: Sequence[tuple[str, str]]) -> None:
+def say_done(output: Path, n_files: int, failures: Sequence[tuple[str, str]]) -> None:
+    """The last line of a job."""
     failed = f", {len(failures)} could not be read" if failures else ""
     _CONSOLE.print(
         f"{n_files - len(failures)} plans{failed}; written to {output}", markup=False, highlight=False, soft_wrap=True

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from train.errors import YaodianError
+from train.errors import ConfigError, YaodianError
 from train.labeling.command import app as label_app
 
 app = typer.Typer(
@@ -32,6 +33,13 @@ Model = Annotated[
     Path | None, typer.Option("--model", help="A bundle; the shipped one if left out.", show_default=False)
 ]
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+class Engine(StrEnum):
+    """What `tag` runs on."""
+
+    local = "local"
+    ray = "ray"
 
 
 @app.command()
@@ -54,8 +62,19 @@ def tag(
     paths: Paths,
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.jsonl, .csv, .xlsx, .parquet or .html")],
     model: Model = None,
+    engine: Annotated[Engine, typer.Option(help="This process, or the machines of a Ray cluster.")] = Engine.local,
+    address: Annotated[
+        str | None, typer.Option(help="Of the cluster: auto or ray://HOST:10001; started here if left out.")
+    ] = None,
 ) -> None:
-    """Tag plans; one table with all their items comes out."""
+    """Tag plans, or rows that already are items (.jsonl, .parquet); one table comes out."""
+    if engine is Engine.ray:
+        from train.cluster import tag_on_cluster
+
+        _finish(tag_on_cluster(paths, output, model, address))
+        return
+    if address:
+        raise ConfigError("--address: is for --engine ray")
     from train.batch import tag_files
 
     _finish(tag_files(paths, output, model))

@@ -67,7 +67,7 @@ def fake_wheel(folder: Path, name: str, version: str, *requires: str) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--platform", "windows"], "--platform windows: expected win_amd64, manylinux_2_28_x86_64, manylinux_2_28_aarch64,"),
+        (["--platform", "windows"], "--platform windows: expected win_amd64, manylinux_2_28_x86_64, macosx_11_0_arm64"),
         (["--python", "3.10"], "--python 3.10: expected 3.11 or later, such as 3.11"),
         (["--python", "three"], "--python three: expected 3.11 or later, such as 3.11"),
         (["--model", "none"], "none: no such bundle"),
@@ -165,7 +165,7 @@ def test_without_a_network_or_a_wheel_or_pip_it_says_so(tmp_path: Path, monkeypa
         download(own, WINDOWS)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(
-        OfflineError, match=r"^wheels: there is no wheel of lxml for win_amd64 and Python 3.11; choose another"
+        OfflineError, match=r"^wheels: there is no wheel of lxml(==.*)? for win_amd64 and Python 3.11; choose another"
     ):
         download(own, WINDOWS)
     venv.create(tmp_path / "bare", symlinks=True)
@@ -179,6 +179,7 @@ def test_without_a_network_or_a_wheel_or_pip_it_says_so(tmp_path: Path, monkeypa
     [
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full; free some"),
         ("usage:\nERROR: something else\n", r"pip failed \(ERROR: something else\)"),
+        ("ERROR: Cannot install yaodian\n    The user requested (constraint) openvino==2\n", "there is no wheel of openvino==2 for ARM;"),
         ("", r"pip failed \(no reason given\)"),
     ],
 )  # fmt: skip
@@ -186,7 +187,7 @@ def test_what_pip_says_becomes_one_line(said: str, message: str, monkeypatch: py
     failed = subprocess.CompletedProcess([], 1, "", said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(OfflineError, match=f"^wheels: {message}"):
-        pip(["download"], "wheels")
+        pip(["download"], "wheels", "ARM")
 
 
 def installation(folder: Path) -> PathDistribution:

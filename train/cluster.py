@@ -230,16 +230,23 @@ def _cause(error: BaseException) -> YaodianError:
 def _started(address: str | None) -> Iterator[None]:
     """Joins a cluster, or starts one on this machine, and leaves none of its processes behind."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own lines would bury those about failed files
     try:
         import ray
         import ray.data
     except ModuleNotFoundError:
         raise MissingExtra("--engine ray", "ray") from None
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     own = {} if address else {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except Exception as error:  # a start that takes too long is a bare one
+        ray.shutdown()
         detail = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        if address is None:
+            raise ClusterError(
+                f"--engine ray: Ray does not start on this machine ({detail}); leave --engine out"
+            ) from None
         raise ClusterError(
             f"--address {address}: no Ray cluster answers ({detail}); start one with `ray start --head`, or leave --address out"
         ) from None

@@ -14,7 +14,7 @@ _NO_NETWORK = re.compile(
 )
 _NO_WHEEL = re.compile(
     r"(?:No matching distribution found for|that satisfies the requirement|"
-    r"no matching distributions available for your environment:)\s+([^\s(;]+)"
+    r"no matching distributions available for your environment:|The user requested \(constraint\))\s+([^\s(;]+)"
 )
 _FULL = re.compile(r"No space left on device|Errno 28\b|not enough space", re.IGNORECASE)
 

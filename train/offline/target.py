@@ -34,8 +34,7 @@ class Target:
     def __post_init__(self) -> None:
         if not _PLATFORM.fullmatch(self.platform):
             raise ConfigError(
-                f"--platform {self.platform}: expected win_amd64, manylinux_2_28_x86_64, manylinux_2_28_aarch64, "
-                "macosx_11_0_arm64 or the like"
+                f"--platform {self.platform}: expected win_amd64, manylinux_2_28_x86_64, macosx_11_0_arm64 or the like"
             )
         version = re.fullmatch(r"3\.(\d{1,2})", self.python)
         if not version or int(version[1]) < _OLDEST_PYTHON:

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.errors import OutputError
+from train.errors import MissingExtra, OutputError
 from train.rows import Row, read_rows
 from train.tagging import writers
 from train.tagging.writers import FORMATS, open_writer, sheets
@@ -522,3 +522,11 @@ def test_excel_leaves_no_temporary_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_every_format_is_named_in_the_package_description() -> None:
     assert set(re.findall(r"\.[a-z]+", writers.__doc__ or "")) == set(FORMATS)
+
+
+def test_parquet_without_its_packages_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    message = r"^\.parquet: packages are not installed; type: pip install 'yaodian\[parquet\]'$"
+    with pytest.raises(MissingExtra, match=message), open_writer(tmp_path / "o.parquet", None):
+        pass
+    assert not list(tmp_path.iterdir())

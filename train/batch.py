@@ -62,14 +62,14 @@ def read_items(
                 for reading in plans:
                     writer.write(reading.rows)
                 writer.failures.extend(failures)
-            _say_done(output, len(found), len(failures))
+            say_done(output, len(found), len(failures))
     return len(failures)
 
 
 def tag_files(
     paths: Sequence[Path], output: Path, model: Path | None, workers: int | None, timeout: float, restart: bool
 ) -> int:
-    """Reads and tags plans into one output, or takes up a run of the same command that was cut short.
+    """Reads and tags plans into one output, or takes up a run of the same command that was cut short; or tags files of item rows.
 
     Args:
         paths: files and folders.
@@ -88,7 +88,12 @@ def tag_files(
     from train.tagging import Tagger
     from train.tagging.bundle import Bundle
     from train.tagging.journal import Journal
+    from train.tagging.row_files import find_row_files, tag_row_files
 
+    if files := find_row_files(paths):
+        n_rows = tag_row_files(files, output, Tagger.load(model))
+        _say(f"{n_rows} rows; written to {shown(output)}")
+        return 0
     bundle = Bundle.open(model)
     made_with = {"bundle": bundle.version, "yaodian": __version__, "rows": str(CONTRACT)}
     journal = Journal(output, made_with, restart)
@@ -112,7 +117,7 @@ def tag_files(
         for rows in journal.plans():
             writer.write(rows)
         writer.failures.extend(journal.failures())
-    _say_done(output, journal.n_files, len(writer.failures))
+    say_done(output, journal.n_files, len(writer.failures))
     return len(writer.failures)
 
 
@@ -173,7 +178,8 @@ def _noting_failures(readings: Iterable[Reading], failures: list[tuple[str, str]
             yield reading
 
 
-def _say_done(output: Path, n_files: int, n_failed: int) -> None:
+def say_done(output: Path, n_files: int, n_failed: int) -> None:
+    """The last line of a job."""
     failed = f", {n_failed} could not be read" if n_failed else ""
     _say(f"{n_files - n_failed} plans{failed}; written to {shown(output)}")
 

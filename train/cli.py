@@ -1,4 +1,4 @@
-"""The `yaodian` command: items · tag · evaluate · label · serve · train · pretrain.
+"""The `yaodian` command: items · tag · evaluate · label · offline · serve · train · pretrain.
 
 Exit codes: 0 done · 1 done, but some inputs failed, each named on stderr · 2 the user's fault, one line on stderr.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from train.errors import YaodianError
+from train.errors import ConfigError, YaodianError
 from train.labeling.steering import app as label_app
 from train.plans.readers import TIMEOUT
 
@@ -37,6 +38,13 @@ Workers = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds that reading one file may take.", min=0.1)]
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+class Engine(StrEnum):
+    """What `tag` runs on."""
+
+    local = "local"
+    ray = "ray"
 
 
 @app.command()
@@ -65,8 +73,19 @@ def tag(
     workers: Workers = None,
     timeout: Timeout = TIMEOUT,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what an unfinished run has tagged.")] = False,
+    engine: Annotated[Engine, typer.Option(help="This process, or the machines of a Ray cluster.")] = Engine.local,
+    address: Annotated[
+        str | None, typer.Option(help="Of the cluster: auto or ray://HOST:10001; started here if left out.")
+    ] = None,
 ) -> None:
-    """Tag plans; one table with all their items comes out. Cut short, the same command goes on where it was."""
+    """Tag plans, or rows that already are items (.jsonl, .parquet); one table comes out. Cut short, the same command goes on."""
+    if engine is Engine.ray:
+        from train.cluster import tag_on_cluster
+
+        _finish(tag_on_cluster(paths, output, model, address))
+        return
+    if address:
+        raise ConfigError("--address: is for --engine ray")
     from train.batch import tag_files
 
     _finish(tag_files(paths, output, model, workers, timeout, restart))
@@ -89,6 +108,27 @@ def evaluate(
     from train.evaluation.run import evaluate_file
 
     evaluate_file(gold, model, train, json_out, html_out)
+
+
+@app.command()
+def offline(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; copy it to the PCs.", show_default=False)],
+    model: Model = None,
+    platform: Annotated[str, typer.Option(help="The PCs, as wheels name them.")] = "win_amd64",
+    python: Annotated[
+        str, typer.Option(help="The Python on those PCs; as here if left out.", show_default=False)
+    ] = f"{sys.version_info.major}.{sys.version_info.minor}",
+) -> None:
+    """Make a folder that installs yaodian and its tagger without a network."""
+    from train.offline.folder import make_folder
+    from train.offline.target import Target
+
+    target = Target(platform, python)
+    size = make_folder(folder, model, target)
+    print(
+        f"{folder}: {size / 1e6:,.0f} MB, for {target}; copy it there and run install.{'bat' if target.is_windows else 'sh'}",
+        file=sys.stderr,
+    )
 
 
 @app.command()

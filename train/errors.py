@@ -15,6 +15,8 @@ YaodianError                 the user's fault; the commands print it on stderr a
 ├── BundleError              a bundle with a missing, foreign or altered file
 ├── LabelStudioError         Label Studio that does not answer, refuses, or holds something else than expected
 ├── OutputError              an output that cannot be written
+├── OfflineError             a folder for offline PCs whose wheels cannot be had
+├── ClusterError             a Ray cluster that does not answer or fails
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
@@ -103,6 +105,14 @@ class LabelStudioError(YaodianError):
 
 class OutputError(YaodianError):
     """An output that cannot be written."""
+
+
+class OfflineError(YaodianError):
+    """A folder for offline PCs that cannot be made: no network, no pip, no wheel for that machine."""
+
+
+class ClusterError(YaodianError):
+    """A Ray cluster that does not answer, or fails."""
 
 
 class MissingExtra(YaodianError):

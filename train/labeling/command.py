@@ -34,13 +34,13 @@ TokenFile = Annotated[
 ]
 ProjectName = Annotated[str, typer.Option("--project", help="Title or number of the project.")]
 Labels = Annotated[Path | None, typer.Option("--labels", help="A taxonomy file; the six themes if left out.")]
-_PROJECT = "工作要点条目主题"  # also the title that `init` gives
+DEFAULT_PROJECT = "工作要点条目主题"  # also the title that `init` gives
 _SHOWN = 20
 
 
 @app.command()
 def init(
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     labels: Labels = None,
     codebook: Annotated[
         Path | None, typer.Option("--codebook", help="Markdown that annotators see as instructions.")
@@ -55,7 +55,7 @@ def init(
     taxonomy = Taxonomy.load(labels)
     with _server(url, token_file) as server:
         found, what = init_project(server, project, taxonomy, codebook)
-    _say(f"project {found.id} “{found.title}” {what}: {server.url}/projects/{found.id}/data")
+    say(f"project {found.id} “{found.title}” {what}: {server.url}/projects/{found.id}/data")
 
 
 @app.command()
@@ -63,7 +63,7 @@ def push(
     paths: Annotated[
         list[Path], typer.Argument(help="Plans, folders of them, or item rows (.jsonl).", show_default=False)
     ],
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     model: Annotated[
         Path | None, typer.Option("--model", help="The bundle that pre-labels; the shipped one if left out.")
     ] = None,
@@ -78,12 +78,12 @@ def push(
 
     source = Source(paths)
     tagger = Tagger.load(model) if prelabels else None
-    with _opened(url, token_file, project) as (server, found), _progress("items") as (bar, task):
+    with opened(url, token_file, project) as (server, found), progress("items") as (bar, task):
         pushed = push_items(server, found, source.plans, tagger, lambda n: bar.advance(task, n))
     for failure in source.failures.values():
-        _say(failure)
+        say(failure)
     failed = f", {len(source.failures)} files could not be read" if source.failures else ""
-    _say(
+    say(
         f"project {found.id}: {pushed.n_items} items{failed}; {pushed.n_new} new, {pushed.n_predicted} with new pre-labels; "
         f"label at {server.url}/projects/{found.id}/data"
     )
@@ -100,7 +100,7 @@ def pull(
     adjudicator: Annotated[
         str | None, typer.Option("--adjudicator", help="E-mail address of whose answer decides.")
     ] = None,
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     labels: Labels = None,
     url: Url = None,
     token_file: TokenFile = None,
@@ -114,7 +114,7 @@ def pull(
     if merge not in RULES:
         raise ConfigError(f"--merge is one of {', '.join(RULES)}, not {merge!r}")
     taxonomy = Taxonomy.load(labels)
-    with _opened(url, token_file, project) as (server, found), _progress("tasks") as (bar, task):
+    with opened(url, token_file, project) as (server, found), progress("tasks") as (bar, task):
         require_themes(found, taxonomy, more=True)
         pulled = pull_rows(
             server,
@@ -132,10 +132,10 @@ def pull(
 
 def _say_pulled(pulled: Pulled, output: Path, rule: str) -> None:
     for fault in pulled.faults:
-        _say(f"{fault}; left out")
+        say(f"{fault}; left out")
     if pulled.undecided:
         shown = ", ".join(map(str, pulled.undecided[:_SHOWN])) + (", …" if len(pulled.undecided) > _SHOWN else "")
-        _say(f"{len(pulled.undecided)} tasks left out, undecided by {rule}: {shown}")
+        say(f"{len(pulled.undecided)} tasks left out, undecided by {rule}: {shown}")
     counts = [
         (pulled.n_items - pulled.n_annotated - pulled.n_cancelled - pulled.n_drafts, "not annotated"),
         (pulled.n_cancelled, "skipped"),
@@ -143,12 +143,12 @@ def _say_pulled(pulled: Pulled, output: Path, rule: str) -> None:
         (pulled.n_foreign, "tasks that were not pushed by yaodian"),
     ]
     rest = "".join(f", {n} {what}" for n, what in counts if n > 0)
-    _say(f"{pulled.n_rows} rows of {pulled.n_annotated} annotated items{rest}; written to {output}")
+    say(f"{pulled.n_rows} rows of {pulled.n_annotated} annotated items{rest}; written to {output}")
 
 
 @app.command()
 def agreement(
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     labels: Labels = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the items disagreed on: OUT.jsonl")
@@ -164,13 +164,13 @@ def agreement(
     from train.taxonomy import Taxonomy
 
     taxonomy = Taxonomy.load(labels)
-    with _opened(url, token_file, project) as (server, found), _progress("tasks") as (bar, task):
+    with opened(url, token_file, project) as (server, found), progress("tasks") as (bar, task):
         require_themes(found, taxonomy, more=True)
         pulled = Pulled()
         items = read_items(server, found, taxonomy, pulled, lambda n, total: bar.update(task, completed=n, total=total))
         compared = compare(items, taxonomy)
     for fault in pulled.faults:
-        _say(f"{fault}; left out")
+        say(f"{fault}; left out")
     _show(compared, output, json_out)
 
 
@@ -186,7 +186,7 @@ def _show(compared: Compared, output: Path | None, json_out: Path | None) -> Non
     if output:
         with open_writer(output, None) as writer:
             writer.write(compared.differing)
-        _say(f"{len(compared.differing)} items disagreed on; written to {output}")
+        say(f"{len(compared.differing)} items disagreed on; written to {output}")
 
 
 def _server(url: str | None, token_file: Path | None) -> Server:
@@ -196,7 +196,8 @@ def _server(url: str | None, token_file: Path | None) -> Server:
 
 
 @contextmanager
-def _opened(url: str | None, token_file: Path | None, project: str) -> Iterator[tuple[Server, Project]]:
+def opened(url: str | None, token_file: Path | None, project: str) -> Iterator[tuple[Server, Project]]:
+    """The server and one of its projects, by title or number."""
     from train.labeling.project import open_project
 
     with _server(url, token_file) as server:
@@ -204,7 +205,8 @@ def _opened(url: str | None, token_file: Path | None, project: str) -> Iterator[
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
+def progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar on a terminal, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -214,5 +216,6 @@ def _progress(what: str) -> Iterator[tuple[Progress, TaskID]]:
         yield bar, bar.add_task(what, total=None)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line for people, beside what goes to stdout."""
     print(line, file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from train.errors import ConfigError
-from train.labeling.command import _PROJECT, ProjectName, TokenFile, Url, _opened, _progress, _say, app
+from train.labeling.command import DEFAULT_PROJECT, ProjectName, TokenFile, Url, app, opened, progress, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -33,7 +33,7 @@ def suspects(
     limit: Annotated[int, typer.Option("--limit", help="How many to show.", min=1)] = 50,
     output: Output = None,
     rows: Annotated[Path | None, typer.Option("--rows", help="Annotated rows (.jsonl) in place of a project.")] = None,
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
@@ -52,7 +52,7 @@ def suspects(
     if rows:
         found = find_suspects(items_of_rows(read_rows(rows, bundle.taxonomy, annotated=True)), bundle, limit)
     else:
-        with _opened(url, token_file, project) as (server, there), _progress("tasks") as (bar, task):
+        with opened(url, token_file, project) as (server, there), progress("tasks") as (bar, task):
             require_themes(there, bundle.taxonomy, more=True)
             told = _teller(bar, task)
             items = read_items(server, there, bundle.taxonomy, Pulled(), told)
@@ -61,7 +61,7 @@ def suspects(
             where = f"; the view “{SUSPECT.title}” shows them: {server.url}/projects/{there.id}/data"
     Console().print(_table(found.suspects))
     _write(output, [suspect.row() for suspect in found.suspects])
-    _say(
+    say(
         f"{len(found.suspects)} suspects among {found.n_scored} annotated items that {bundle.folder} was trained on, "
         f"{found.n_annotated - found.n_scored} others were not looked at{where}"
     )
@@ -113,7 +113,7 @@ def next_items(
     output: Output = None,
     rows: Annotated[Path | None, typer.Option("--rows", help="Rows (.jsonl) in place of a project.")] = None,
     labelled: Annotated[Path | None, typer.Option("--labelled", help="With --rows: those that are labelled.")] = None,
-    project: ProjectName = _PROJECT,
+    project: ProjectName = DEFAULT_PROJECT,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
@@ -134,7 +134,7 @@ def next_items(
         chosen = pool.choose(tagger, number, strategy, seed)
         where = f"; written to {output}"
     else:
-        with _opened(url, token_file, project) as (server, there), _progress("tasks") as (bar, task):
+        with opened(url, token_file, project) as (server, there), progress("tasks") as (bar, task):
             require_themes(there, tagger.bundle.taxonomy, more=True)
             told = _teller(bar, task)
             pool = Pool.of_items(read_items(server, there, tagger.bundle.taxonomy, Pulled(), told))
@@ -144,7 +144,7 @@ def next_items(
             where = f"; the view “{NEXT.title}” shows them: {server.url}/projects/{there.id}/data"
     ranked_rows = enumerate(chosen, 1)
     _write(output, [pool.rows[at] | {"next": {"rank": rank, "theme": theme}} for rank, (at, theme) in ranked_rows])
-    _say(_chosen(pool, chosen, number) + where)
+    say(_chosen(pool, chosen, number) + where)
 
 
 def _pool(rows: Path, labelled: Path | None, tagger: Tagger) -> Pool:

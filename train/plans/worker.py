@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from train.errors import InputError, NoText, TooLarge, shown
-from train.plans.files import MAX_BYTES
-from train.plans.plan import read_plan
+from train.plans.files import MAX_BYTES, Found
+from train.plans.plan import Plan, read_plan
 from train.plans.repair import Repairs
 
 # Address space of one reader. The largest file that is read has 64 MiB, and reading takes some ten times a file's size.
@@ -58,17 +58,25 @@ def content_digest(path: Path) -> str:
         return ""
 
 
+def plan_with_items(file: Found, repairs: Repairs | None = None) -> Plan:
+    """Reads one file of a batch.
+
+    Raises:
+        InputError: it cannot be read, or no line of it became an item.
+    """
+    plan = read_plan(file.path, name=file.name, repairs=repairs)
+    if not plan.items:
+        raise NoText(file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for")
+    return plan
+
+
 def _answer(task: dict[str, Any]) -> dict[str, Any]:
     path = Path(task["path"])
     # Before the file is read: should it change meanwhile, the digest is of the old content and the file is read again.
     digest = content_digest(path)
     try:
         try:
-            plan = read_plan(path, name=task["name"], repairs=Repairs.without(set(task["without"])))
-            if not plan.items:
-                raise NoText(
-                    path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for"
-                )
+            plan = plan_with_items(Found(path, task["name"]), Repairs.without(set(task["without"])))
             rows = plan.rows()
         except MemoryError as error:
             raise TooLarge(path, f"needs more than {MEMORY >> 20:,} MiB of memory: {_TO_SHRINK}") from error

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
+from train.errors import MissingExtra
 from train.rows import Row
 from train.tagging.writers.columns import TEXT_COLUMNS, encodable, extra_of, scores_of, year_of
 from train.taxonomy import Taxonomy
@@ -19,12 +20,18 @@ _ROWS_IN_GROUP = 10_000
 
 
 class Parquet:
-    """Row groups of `_ROWS_IN_GROUP`; inputs that failed are not part of the data and are left out."""
+    """Row groups of `_ROWS_IN_GROUP`; inputs that failed are not part of the data and are left out.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
 
     def __init__(self, out: BinaryIO, taxonomy: Taxonomy | None, title: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ModuleNotFoundError:
+            raise MissingExtra(".parquet", "parquet") from None
         text, texts = pa.string(), pa.list_(pa.string())
         types = {"year": pa.int32(), "path": texts, "labels": texts}
         columns = [(name, types.get(name, text)) for name in TEXT_COLUMNS]

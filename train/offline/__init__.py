@@ -1,0 +1,1 @@
+"""A folder that installs yaodian on a PC without a network: wheels, bundle, installers."""

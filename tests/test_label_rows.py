@@ -19,8 +19,8 @@ from train.labeling.annotations import Reading, ReadItem, merge, read_task
 from train.labeling.connection import Server
 from train.labeling.project import Project, choices_of, require_themes
 from train.labeling.source import Source
-from train.labeling.tasks import TaskMaker, by_plan, content_id, prediction, row_of
-from train.rows import Row, write_rows
+from train.labeling.tasks import TaskMaker, by_plan, prediction, row_of
+from train.rows import Row, content_id, write_rows
 from train.taxonomy import Taxonomy
 
 ROW: Row = {"plan": "甲县.docx", "title": "甲县要点", "number": "1.", "path": ["一、道路", "(一)桥"], "text": "修路", "units": "(交通局)"}  # fmt: skip

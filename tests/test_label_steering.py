@@ -20,8 +20,7 @@ from train.labeling.annotations import Reading, ReadItem
 from train.labeling.selection import Pick, Pool, margins, select
 from train.labeling.steering import _reasons
 from train.labeling.suspects import find_suspects, items_of_rows, out_of_fold
-from train.labeling.tasks import content_id
-from train.rows import Row, read_rows, write_rows
+from train.rows import Row, content_id, read_rows, write_rows
 from train.tagging import Tagger
 from train.tagging import bundle as layout
 from train.tagging.bundle import Bundle

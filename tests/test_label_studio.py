@@ -27,9 +27,9 @@ from train.labeling.download import pull
 from train.labeling.listing import tasks_of
 from train.labeling.marks import NEXT, SUSPECT
 from train.labeling.project import Project, find_project, init_project, open_project
-from train.labeling.tasks import by_plan, choice_result, content_id
+from train.labeling.tasks import by_plan, choice_result
 from train.labeling.upload import Pushed, push
-from train.rows import Row, read_rows, write_rows
+from train.rows import Row, content_id, read_rows, write_rows
 from train.tagging import Tagger
 from train.tagging.bundle import OUT_OF_FOLD
 from train.taxonomy import Taxonomy

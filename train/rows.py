@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -138,3 +139,9 @@ def _parse(line: str, taxonomy: Taxonomy | None, plan_key: str | None, alone: st
             return None, f"{name}: unknown theme {', '.join(unknown)} (the taxonomy has {', '.join(taxonomy.keys)})"
         row["labels"] = taxonomy.ordered(labels)
     return row, ""
+
+
+def content_id(row: Row) -> str:
+    """Sixteen hexadecimal digits that the plan, the headings, the number and the text determine; scores and titles may change."""
+    said = [row["plan"], row.get("path") or [], row.get("number") or "", row["text"]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]

@@ -12,8 +12,7 @@ import numpy as np
 from train.corpus.near_duplicates import Seen
 from train.evaluation.metrics import FloatArray
 from train.labeling.annotations import ReadItem
-from train.labeling.tasks import content_id
-from train.rows import Row
+from train.rows import Row, content_id
 from train.tagging import Tagger
 
 STRATEGIES = ("balanced", "uncertain", "random")

@@ -11,8 +11,7 @@ import numpy as np
 from train.corpus.doubts import doubts
 from train.errors import BundleError, LabelStudioError
 from train.labeling.annotations import Reading, ReadItem
-from train.labeling.tasks import content_id
-from train.rows import Row
+from train.rows import Row, content_id
 from train.tagging.bundle import OUT_OF_FOLD, Bundle
 
 Scores = dict[str, list[float]]

@@ -10,7 +10,6 @@ A task's `data`:
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -19,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from train.rows import Row
+from train.rows import Row, content_id
 from train.taxonomy import NONE, Taxonomy
 
 Json = dict[str, Any]
@@ -82,12 +81,6 @@ class TaskMaker:
             "row": json.dumps(row),
         }
         return Task(item, row, data)
-
-
-def content_id(row: Row) -> str:
-    """Sixteen hexadecimal digits that the plan, the headings, the number and the text determine; scores and titles may change."""
-    said = [row["plan"], row.get("path") or [], row.get("number") or "", row["text"]]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def row_of(data: Json) -> Row | None:

@@ -13,10 +13,9 @@ import numpy as np
 
 from train.errors import ConfigError
 from train.evaluation.metrics import FloatArray, best_thresholds, expected_calibration_error, label_matrix
-from train.labeling.tasks import content_id
 from train.learning.calibration import Calibration
 from train.resources import resource
-from train.rows import Row
+from train.rows import Row, content_id
 from train.tagging.bundle import Bundle
 
 
@@ -85,7 +84,7 @@ class Cuts:
         }
 
     def score_lines(self, keys: list[str]) -> str:
-        """The scores as JSON Lines: plan, place of the item among those of its plan, its id in Label Studio, score of each theme."""
+        """The scores as JSON Lines: plan, place of the item among those of its plan, its id, score of each theme."""
         seen: Counter[str] = Counter()
         lines = list[str]()
         for row, scores in zip(self.rows, self.scores, strict=True):

@@ -25,6 +25,7 @@ from train.labeling.served import Served
 from train.labeling.tasks import TaskMaker
 from train.rows import read_rows
 from train.tagging import Tagger
+from train.tagging.bundle import seal
 from train.taxonomy import Taxonomy
 
 httpx = pytest.importorskip("httpx")
@@ -220,6 +221,7 @@ def test_retraining_goes_on_from_the_weights_that_are_served_as_a_few_plans_allo
 ) -> None:
     weighty = another_bundle(bundle, tmp_path / "weighty")
     (weighty / "model.safetensors").touch()
+    seal(weighty, [p.name for p in weighty.iterdir() if p.name != "digests.json"])
     renewal = Renewal(
         Served(Tagger.load(weighty)),
         tmp_path / "runs",

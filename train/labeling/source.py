@@ -30,7 +30,7 @@ class Source:
         for path in self._rows:  # a faulty row is told before anything is sent; none is kept, so that memory stays flat
             deque(stream_rows(path), maxlen=0)
         plans = [p for p in paths if not _holds_rows(p)]
-        self._plans = find_files(plans) if plans else []
+        self._plans = list(find_files(plans)) if plans else []
         self.failures: dict[Path, str] = {}
 
     def plans(self) -> Iterator[list[Row]]:

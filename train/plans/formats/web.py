@@ -29,7 +29,7 @@ _BLOCKS = frozenset((
 ))  # fmt: skip
 # Tags that may stay open by the thousand in pages made from Word files; they carry no structure.
 _INLINE_TAGS = re.compile(
-    r"</?(?:font|span|strong|b|em|i|u|a|big|small|o:p|st1:[a-z]+|label|tt|ins|sub|sup)\b[^>]*>", re.I
+    r"</?(?:font|span|strong|b|em|i|u|a|big|small|o:p|st1:[a-z]+|label|tt|ins|sub|sup)\b[^<>]*>", re.I
 )
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _BLOCK_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|table|list-item)", re.I)

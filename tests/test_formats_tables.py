@@ -1,3 +1,5 @@
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -177,3 +179,12 @@ def test_every_content_cell_of_any_table_is_said(grid: list[list[str]]) -> None:
     for row in marked:
         for cell in row:
             assert cell.split("\n")[-1] in said
+
+
+def test_a_table_of_three_hundred_columns_is_read_in_seconds() -> None:
+    """Its rows were once looked through again for every column: 17 s in place of .4."""
+    n = 300
+    rows = [[str(at), *(f"第{at}行{column}列的工作。" for column in range(n - 1))] for at in range(1, n)]
+    began = time.process_time()
+    assert len(table_lines([["序号"] + ["工作内容"] * (n - 1), *rows])) == n - 1
+    assert time.process_time() - began < 5

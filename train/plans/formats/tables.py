@@ -102,12 +102,13 @@ class _Rows:
         """The category columns, and text columns whose merged cells span several rows of different numbers."""
         header = self.header
         found = list(header.categories)
+        whole = [_one_value(row) is not None for row in self.rows]
         for column in header.texts[:-1]:
             runs = [
                 above[column] == below[column]
                 and (header.number is None or above[header.number] != below[header.number])
-                for above, below in pairwise(self.rows)
-                if clean(below[column]) and _one_value(below) is None
+                for at, (above, below) in enumerate(pairwise(self.rows), 1)
+                if not whole[at] and clean(below[column])
             ]
             if any(runs):
                 found.append(column)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -20,10 +21,8 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,117 +30,11 @@ from typing import Any
 sys.path.append(
     str(Path(__file__).resolve().parent.parent / "tests")
 )  # the makers of damaged files serve the tests too
+from fuzz_judge import Judge, peak
 from mutations import KINDS, mutated
-
-from train.errors import InputError
-from train.plans import read_plan
 
 # Of twenty inputs in a row; a PDF takes as long as three texts.
 _WHEEL = ["txt"] * 7 + ["html"] * 6 + ["docx"] * 4 + ["pdf"] * 3
-_PATIENCE = 60  # seconds after which a reader that does not come back is killed
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_HARM = (
-    "socket.connect",
-    "socket.bind",
-    "subprocess.Popen",
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.remove",
-    "os.rename",
-    "os.mkdir",
-    "shutil.",
-)
-
-
-class Watch:
-    """What one process does besides reading; audit hooks cannot be taken away again, so there is one per process."""
-
-    def __init__(self) -> None:
-        self.on = False
-        self.seen: list[str] = []
-        sys.addaudithook(self._hear)
-
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.on:
-            return
-        if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
-            self.seen.append(f"opens {arguments[0]} to write")
-        elif event.startswith(_HARM) or event == "pickle.find_class":
-            self.seen.append(event)
-
-
-class Judge:
-    """Reads one file after another and says what was wrong with the reading."""
-
-    def __init__(self, folder: Path, seconds: float, mib: int) -> None:
-        self._folder, self._seconds, self._mib = folder, seconds, mib
-        self._watch = Watch()
-        self._said = os.open(folder, os.O_TMPFILE | os.O_RDWR)
-        self.slowest = 0.0
-
-    def verdict(self, suffix: str, raw: bytes) -> tuple[str, str]:
-        """(outcome, fault); an empty fault if all is well."""
-        path = self._folder / f"input{suffix}"
-        path.write_bytes(raw)
-        begin, size = time.process_time(), os.fstat(self._said).st_size
-        with self._silent():
-            outcome, fault = self._read(path)
-        took = time.process_time() - begin
-        self.slowest = max(self.slowest, took)
-        if faults := self._watch.seen:
-            fault, self._watch.seen = f"harm: {faults[0]}", []
-        elif os.fstat(self._said).st_size > size:
-            fault = fault or f"output: {os.pread(self._said, 60, size).decode(errors='replace').strip()}"
-        elif took > self._seconds:
-            fault = fault or "slow"
-        elif peak() > self._mib:
-            fault = fault or "memory"
-        return outcome, fault
-
-    @contextlib.contextmanager
-    def _silent(self) -> Iterator[None]:
-        """Both standard streams go to a file, also what C libraries print."""
-        kept = os.dup(1), os.dup(2)
-        sys.stdout.flush()
-        try:
-            os.dup2(self._said, 1)
-            os.dup2(self._said, 2)
-            self._watch.on = True
-            yield
-        finally:
-            self._watch.on = False
-            sys.stdout.flush()
-            for to, descriptor in enumerate(kept, 1):
-                os.dup2(descriptor, to)
-                os.close(descriptor)
-
-    def _read(self, path: Path) -> tuple[str, str]:
-        try:
-            read_plan(path)
-        except InputError as error:
-            said = str(error)
-            if not said.startswith(f"{path}: ") or len(said.splitlines()) != 1:
-                return "error", f"message: {said[:80]!r}"
-            if "its reader failed" in said or isinstance(error.__cause__, MemoryError):
-                return "error", "caught last: " + place(error.__cause__)
-            return type(error).__name__, ""
-        except Exception as error:  # what the fuzzer is for
-            return "error", "escaped: " + place(error)
-        return "read", ""
-
-
-def place(error: BaseException | None) -> str:
-    """An exception and where it came from."""
-    if error is None:
-        return "?"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} {last.name}"
-
-
-def peak() -> int:
-    """MiB that this process had at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def work(options: argparse.Namespace, job: int, at: Any, beat: Any, results: Any) -> None:
@@ -192,7 +85,7 @@ class Run:
             time.sleep(0.5)
             self._drain(results)
             for job, process in enumerate(processes):
-                hangs = process.is_alive() and time.monotonic() - beats[job].value > _PATIENCE
+                hangs = process.is_alive() and time.monotonic() - beats[job].value > self.options.patience
                 if hangs or process.exitcode not in (None, 0):
                     process.kill()
                     process.join()
@@ -256,10 +149,8 @@ def guided(run: Run) -> None:
     for name in [name for name in sys.modules if name.startswith("train.plans")]:
         del sys.modules[name]
     with atheris.instrument_imports(include=["train.plans", "pdfminer", "markdown_it"]):
-        import train.plans
-        import train.plans.formats.pdf
-        import train.plans.formats.word
-    globals()["read_plan"] = train.plans.read_plan
+        for name in ("train.plans", "train.plans.formats.pdf", "train.plans.formats.word"):
+            importlib.import_module(name)
     options = run.options
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     judge = Judge(folder, options.seconds, options.mib)
@@ -308,6 +199,9 @@ def main() -> int:
     parser.add_argument("--engine", choices=("mutations", "atheris"), default="mutations")
     parser.add_argument("--folder", type=Path, default=Path("fuzz"), help="for files that do harm")
     parser.add_argument("--seconds", type=float, default=5, help="CPU time that a file may take")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds after which a reader that does not come back is killed"
+    )
     parser.add_argument("--mib", type=int, default=1024, help="memory that a process may take")
     options = parser.parse_args()
     options.wheel = [kind for kind in _WHEEL if kind in (options.kind or KINDS)]
@@ -319,8 +213,10 @@ def main() -> int:
         atexit.register(run.report)
         guided(run)
     else:
-        run.mutations()
-        run.report()
+        try:
+            run.mutations()
+        finally:  # also of a run that was stopped
+            run.report()
     if run.faults:
         (options.folder / "faults.json").write_text(
             json.dumps({f"{k}: {f}": n for (k, f), n in run.faults.items()}, indent=1)

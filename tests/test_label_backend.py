@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -20,6 +21,7 @@ from conftest import ROOT, invented_rows
 from serving import Backend, another_bundle, fake_training
 
 from train import cli
+from train.labeling.backend import _listen
 from train.labeling.renewal import Renewal, remembered
 from train.labeling.served import Served
 from train.labeling.tasks import TaskMaker
@@ -318,6 +320,23 @@ def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch, capsys: 
         error
         == f"--host 127.0.0.1 --port {port}: cannot be listened on (Address already in use); choose another port\n"
     )
+
+
+def test_an_answer_does_not_wait_until_the_client_acknowledges_its_first_part() -> None:
+    async def accepted() -> int:
+        option = asyncio.get_running_loop().create_future()
+
+        async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            option.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = _listen("127.0.0.1", 0)
+        async with await asyncio.start_server(meet, sock=listening):
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            client.close()
+            return int(await option)
+
+    assert asyncio.run(accepted()) == 1
 
 
 def test_the_extra_that_is_missing_is_named(

@@ -11,6 +11,8 @@ from conftest import ROOT
 
 from train.resources import resource
 from train.rows import read_rows, write_rows
+from train.tagging import runtime
+from train.tagging.bundle import Bundle
 
 # The most that oneDNN may use, torch's and OpenVINO's alike; "ALL" is what the processor has.
 ISAS = ("ALL", "AVX512_CORE", "AVX2")
@@ -65,3 +67,29 @@ def test_scores_are_within_a_hundredth_of_torch_in_fp32_and_labels_equal(isa: st
     assert found["items"] == 161
     assert found["worst"] < 0.01
     assert found["equal"] >= 0.999
+
+
+@pytest.mark.slow(reason="computes the shipped network twice, without bf16 units slowly")
+def test_an_item_whose_bf16_score_is_unclear_gets_the_scores_of_f32(
+    some: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, found = read_rows(some), {}
+    for precision in ("bf16", "f32"):
+        monkeypatch.setattr(runtime, "_precision", lambda core, precision=precision: precision)
+        found[precision] = runtime.Runtime(Bundle.open()).scores(rows)
+    unclear = ((found["f32"] > 0.06) & (found["f32"] < 0.94)).any(axis=1)
+    assert 0 < unclear.sum() < 20
+    assert (found["bf16"][unclear] == found["f32"][unclear]).all()
+    assert (found["bf16"] != found["f32"]).any()  # the clear ones are left as they are
+
+
+def test_tagging_loads_neither_openvinos_converter_nor_its_telemetry() -> None:
+    code = "import sys; from train.tagging import Tagger; Tagger.load().tag(['路']); print(*sys.modules)"
+    loaded = in_process("ALL", "-c", code).split()
+    assert "openvino" in loaded
+    assert not {"openvino_telemetry", "openvino.tools.ovc", "urllib.request", "http.client"} & set(loaded)
+
+
+def test_openvinos_converter_can_still_be_imported_beside_a_tagger() -> None:
+    code = "from train.tagging import Tagger; Tagger.load().tag(['路']); import openvino.tools.ovc as c; print(c.convert_model)"
+    assert "convert_model" in in_process("ALL", "-c", code)

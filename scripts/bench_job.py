@@ -1,8 +1,9 @@
 """What tagging a folder costs by the number of its plans: plans a second, and the memory of the job and its readers together.
 
-    python scripts/bench_job.py [--plans 100 1000 10000] [--suffix .jsonl] [--workers N] [--model DIR] [--keep FOLDER]
+    python scripts/bench_job.py [--plans 100 1000 10000] [--items N] [--suffix .jsonl] [--workers N] [--model DIR] [--keep FOLDER]
 
-Plans are the starter corpus as text, numbered through; every one differs from the others in its numbers, so that no item is there twice.
+Plans are the starter corpus as text, numbered through; every one differs from the others in its numbers, so that no item is there twice. With --items
+only the first N items of each are kept, which brings a hundred thousand plans within an hour.
 Each size is a fresh process with the shipped tagger. Memory is what the processes hold together (PSS on Linux, else RSS), sampled ten
 times a second; the peak is told for the whole job and once more for its second half, which a leak would raise.
 """
@@ -30,6 +31,7 @@ def main() -> None:
     """Prints a line for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plans", type=int, nargs="+", default=[100, 1_000, 10_000])
+    parser.add_argument("--items", type=int, help="at most so many items of a plan")
     parser.add_argument("--suffix", default=".jsonl", help="format of the output")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--model", help="another bundle than the shipped one")
@@ -40,7 +42,7 @@ def main() -> None:
     print("  plans  plans/s  CPU ms/plan  peak MiB  second half", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for n in arguments.plans:
-            plans = write_plans((arguments.keep or Path(folder)) / str(n), n)
+            plans = write_plans((arguments.keep or Path(folder)) / str(n), n, arguments.items)
             line = [sys.executable, "-m", "train.cli", "tag", str(plans), "-o", f"{plans}{arguments.suffix}"]
             line += ["--workers", str(arguments.workers)] if arguments.workers else []
             line += ["--model", arguments.model] if arguments.model else []
@@ -48,9 +50,9 @@ def main() -> None:
             print(f"{n:7,} {n / seconds:8.1f} {1000 * cpu / n:12.1f} {peak:9.0f} {later:12.0f}", flush=True)
 
 
-def write_plans(folder: Path, n: int) -> Path:
+def write_plans(folder: Path, n: int, n_items: int | None) -> Path:
     """Writes n plans, a thousand to a folder."""
-    texts = [starter_text(path) for path in sorted(resources.resource("data/starter").glob("p*.jsonl"))]
+    texts = [starter_text(path, n_items) for path in sorted(resources.resource("data/starter").glob("p*.jsonl"))]
     for at, text in zip(range(n), itertools.cycle(texts), strict=False):
         place = folder / f"{at // 1000:03}"
         place.mkdir(parents=True, exist_ok=True)
@@ -58,9 +60,9 @@ def write_plans(folder: Path, n: int) -> Path:
     return folder
 
 
-def starter_text(path: Path) -> str:
+def starter_text(path: Path, n_items: int | None) -> str:
     """A plan of the starter corpus as it would be printed."""
-    rows = read_rows(path)
+    rows = read_rows(path)[:n_items]
     return outline_text(rows[0]["title"], [(r["number"], r["path"], r["text"], r["units"]) for r in rows])
 
 

@@ -6,8 +6,9 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification
 
 from train.errors import ConfigError
+from train.evaluation.metrics import best_thresholds
 from train.learning.calibration import Calibration, logit, sigmoid
-from train.learning.thresholds import Cuts
+from train.learning.thresholds import Cuts, bagged_thresholds
 
 
 def drawn(slope: float, offset: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -82,6 +83,25 @@ def test_cuts_are_fitted_on_calibrated_scores_and_tell_the_error_before_and_afte
     # F1 wants a cut at half of the best F1 (Lipton et al. 2014), which lies below .5.
     assert 0.2 < cuts.thresholds[0] < 0.5
     assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "item": "')
+
+
+def test_the_thresholds_of_a_single_plan_are_its_best_cuts_as_no_resample_differs() -> None:
+    gold, scores = drawn(1.0, 0.0, 40)
+    assert bagged_thresholds(gold, scores, ["a"] * 40) == pytest.approx(best_thresholds(gold, scores))
+
+
+def test_thresholds_are_the_mean_over_resamples_of_plans() -> None:
+    """Alone, plan a is best cut at .3 and plan b at .7; drawn together, .7 costs a positive and .3 a negative, so that .3 is better."""
+    scores = np.array([[0.2], [0.4], [0.9], [0.6], [0.8], [0.95]])
+    gold = np.array([[False], [True], [True], [False], [True], [True]])
+    plans = ["a"] * 3 + ["b"] * 3
+    (found,) = bagged_thresholds(gold, scores, plans)
+    assert [best_thresholds(gold[part], scores[part]) for part in (slice(3), slice(3, 6), slice(6))] == [
+        [pytest.approx(cut)] for cut in (0.3, 0.7, 0.3)
+    ]
+    # A quarter of the resamples holds b alone: logit(.3) = -.85, logit(.7) = .85, and -.85 × 3/4 + .85 / 4 = logit(.4) or so.
+    assert found == pytest.approx(0.4, abs=0.08)
+    assert bagged_thresholds(gold, scores, plans) == [found]  # the draw is seeded
 
 
 def test_thresholds_of_a_bundle_with_other_themes_are_refused(bundle: Path) -> None:

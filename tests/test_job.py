@@ -70,6 +70,12 @@ class Cut(Exception):
     """Stands for a kill in the middle of a job."""
 
 
+@pytest.fixture(autouse=True)
+def plan_by_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs in this process tag one plan at a time, so that they can be cut between any two; those in processes of their own tag as always."""
+    monkeypatch.setattr(batch, "TOGETHER", 1)
+
+
 @pytest.fixture
 def cut_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets the next job fail once it has tagged so many plans; 0 for never again. `tagged` counts them."""
@@ -213,7 +219,7 @@ def test_a_torn_journal_loses_its_last_plans_and_no_more(run: Run, plans: Path, 
     run("tag", plans, "-o", tmp_path / "whole.jsonl", "--model", bundle)
     code = (
         "import os, sys; from pathlib import Path; from train import batch; from train.tagging import Tagger\n"
-        "whole, left = Tagger.tag_rows, iter(range(4))\n"
+        "batch.TOGETHER, whole, left = 1, Tagger.tag_rows, iter(range(4))\n"
         "def tag_rows(self, rows):\n"
         "    if next(left, None) is None: os._exit(9)\n"
         "    return whole(self, rows)\n"
@@ -253,6 +259,25 @@ def test_stopping_by_hand_says_what_is_kept(
     monkeypatch.setattr(Tagger, "tag_rows", tag_rows)
     code, lines = run("tag", plans, "-o", tmp_path / "o.jsonl", "--model", bundle)
     assert (code, lines[0]) == (130, "2 of 6 plans are kept; the same command goes on from there")
+
+
+def test_small_plans_are_tagged_together_and_get_the_scores_they_have_alone(
+    run: Run, plans: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(plans, "bad.txt", b"")
+    alone, together = tmp_path / "alone.jsonl", tmp_path / "together.jsonl"
+    assert run("tag", plans, "-o", alone, "--model", bundle)[0] == 1
+    sizes, whole = list[int](), Tagger.tag_rows
+
+    def tag_rows(self: Tagger, rows: Any) -> Any:
+        sizes.append(len(rows))
+        return whole(self, rows)
+
+    monkeypatch.setattr(Tagger, "tag_rows", tag_rows)
+    monkeypatch.setattr(batch, "TOGETHER", 12)
+    assert run("tag", plans, "-o", together, "--model", bundle, "--workers", "1")[0] == 1
+    assert sizes == [15, 15, 0]  # six plans of five items; the broken file comes last
+    assert together.read_bytes() == alone.read_bytes()
 
 
 def test_what_an_earlier_run_wrote_into_the_folder_is_no_plan(run: Run, plans: Path, bundle: Path) -> None:
@@ -334,9 +359,9 @@ def test_a_killed_job_goes_on_and_leaves_no_reader_behind(plans: Path, bundle: P
     ("workers", "suffix"), [("1", ".jsonl"), ("1", ".html"), ("2", ".xlsx"), ("2", ".parquet"), ("2", ".csv")]
 )
 def test_ten_kills_at_random_points_lose_no_row(bundle: Path, tmp_path: Path, workers: str, suffix: str) -> None:
-    """Five jobs of forty plans, ten kills each: wherever the journal stood, at the start, or while the output was written."""
+    """Five jobs of eighty plans, ten kills each: wherever the journal stood, at the start, or while the output was written."""
     draw = random.Random(f"{workers}{suffix}")
-    for at in range(40):
+    for at in range(80):  # of five items: four times as many as are tagged together
         plan_file(tmp_path / "plans", at, KINDS[at % 3])
     plans, out, whole = tmp_path / "plans", tmp_path / f"o{suffix}", tmp_path / f"whole{suffix}"
     full = resume(plans, whole, bundle, "--workers", "1")

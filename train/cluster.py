@@ -132,7 +132,7 @@ class _Worker:
     @property
     def tagger(self) -> Tagger:
         if self._loaded is None:
-            self._loaded = Tagger.load(self._model)
+            self._loaded = Tagger.load(self._model, n_threads=1)  # there is a worker for each processor
             if self._loaded.bundle.version != self._version:
                 raise BundleError(
                     f"{self._loaded.bundle.folder}: differs from the bundle of the job; bring the same to every machine"

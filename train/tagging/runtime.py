@@ -47,9 +47,13 @@ class Runtime:
     Attributes:
         bundle: what it runs.
         precision: bf16 or f32, in which the network is computed.
+
+    Args:
+        bundle: what it runs.
+        n_threads: that it computes with; None for a thread a core.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, n_threads: int | None = None) -> None:
         from tokenizers import Tokenizer
 
         openvino = _openvino()
@@ -65,7 +69,10 @@ class Runtime:
         self.precision = _precision(core)
         # Compiling takes .2 s without the GIL, in which the first plan can be read; the second time, its clear items tagged.
         starter = ThreadPoolExecutor(1)
-        compiled = [starter.submit(_compile, bundle, core, network, p) for p in dict.fromkeys((self.precision, "f32"))]
+        compiled = [
+            starter.submit(_compile, bundle, core, network, p, n_threads)
+            for p in dict.fromkeys((self.precision, "f32"))
+        ]
         starter.shutdown(wait=False)
         self._quick, self._exact = compiled[0], compiled[1] if compiled[1:] else None
         self._remembered: OrderedDict[bytes, bytes] = OrderedDict()  # digest of an item: its scores
@@ -191,7 +198,7 @@ def _unusable(bundle: Bundle, error: Exception) -> BundleError:
     return BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})")
 
 
-def _compile(bundle: Bundle, core: Any, network: Any, precision: str) -> Any:
+def _compile(bundle: Bundle, core: Any, network: Any, precision: str, n_threads: int | None) -> Any:
     """A queue of inferences, one running on each stream."""
     openvino = _openvino()
     settings = {
@@ -200,6 +207,8 @@ def _compile(bundle: Bundle, core: Any, network: Any, precision: str) -> Any:
         "ENABLE_CPU_PINNING": False,  # two jobs at once would be pinned to the same cores
         "CPU_RUNTIME_CACHE_CAPACITY": KEPT_SHAPES,
     }
+    if n_threads:
+        settings["INFERENCE_NUM_THREADS"] = n_threads
     try:
         queue = openvino.AsyncInferQueue(core.compile_model(network, "CPU", settings), 0)
     except Exception as error:

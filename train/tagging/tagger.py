@@ -20,18 +20,22 @@ class Tagger:
         >>> rows[0]["labels"], rows[0]["scores"]["tcm"]
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, n_threads: int | None = None) -> None:
         self.bundle = bundle
-        self._runtime = Runtime(bundle)
+        self._runtime = Runtime(bundle, n_threads)
 
     @classmethod
-    def load(cls, path: str | Path | None = None) -> Tagger:
+    def load(cls, path: str | Path | None = None, n_threads: int | None = None) -> Tagger:
         """Loads a bundle; the shipped one by default.
+
+        Args:
+            path: of the bundle.
+            n_threads: that it computes with; None for a thread a core.
 
         Raises:
             BundleError: it is missing, incomplete or altered.
         """
-        return cls(Bundle.open(path))
+        return cls(Bundle.open(path), n_threads)
 
     def tag(self, source: Plan | str | Path | Sequence[str]) -> list[Row]:
         """Tags a plan, a file or plain texts.

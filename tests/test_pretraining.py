@@ -248,6 +248,9 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_weights_and_vocabulary(text: P
     assert "It went on from an earlier checkpoint" in card
     assert card.count("Pretrained as a masked language model") == 2
     assert "12 steps" in card.split("## Before")[1]
+    third = pretrain(settings_of(text, tmp_path / "third", f"init={again}", "budget.steps=2"))
+    records = (third / "README.md").read_text(encoding="utf-8").split("## Before")
+    assert [next(n for n in (1, 2, 12) if f"\n{n} steps, " in record) for record in records] == [2, 1, 12]
     settings = settings_of(text, tmp_path / "second", f"init={first}", "budget.steps=1", "vocabulary.size=200")
     tokenizer, packed_text = _prepare(settings)
     assert tokenizer.get_vocab() == Tokenizer.from_file(str(first / "tokenizer.json")).get_vocab()

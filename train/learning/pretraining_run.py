@@ -141,15 +141,20 @@ def _card(
     )
 
 
+_BEFORE = "\n## Before\n\n"
+
+
 def _earlier(init: Path | None) -> list[str]:
-    """What the card of the checkpoint that a run went on from says of its training, a heading deeper."""
+    """What the card of the checkpoint that a run went on from says of its training and of that before it, the last first."""
     file = init / "README.md" if init else None
     if file is None or not file.is_file():
         return []
-    told = (
-        file.read_text(encoding="utf-8").split("Pretrained as a masked language model", 1)[-1].split("\n## Use", 1)[0]
-    )
-    return ["## Before\n", "Pretrained as a masked language model" + told.replace("\n## ", "\n### ") + "\n"]
+    own, *earlier = file.read_text(encoding="utf-8").split(_BEFORE)
+    told = own.split("Pretrained as a masked language model", 1)[-1].split("\n## Use", 1)[0]
+    return [
+        _BEFORE.lstrip("\n") + "Pretrained as a masked language model" + told.replace("\n## ", "\n### ") + "\n",
+        *(_BEFORE.lstrip("\n") + part.rstrip("\n") + "\n" for part in earlier),
+    ]
 
 
 def _curve_rows(curve: list[dict[str, Any]]) -> list[str]:

@@ -28,11 +28,11 @@ _CONTENT_TYPES = (
 
 
 def package(parts: dict[str, str | bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip of parts."""
+    """A zip of parts, the same bytes at any time."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return out.getvalue()
 
 
@@ -204,7 +204,7 @@ def saved_page(html: str, charset: str = "gb2312", encoding: str = "quoted-print
     from email.mime.multipart import MIMEMultipart
     from email.mime.text import MIMEText
 
-    message = MIMEMultipart("related", type="text/html")
+    message = MIMEMultipart("related", "----MultipartBoundary--a", type="text/html")
     message["From"] = "<Saved by Blink>"
     message["Subject"] = "=?utf-8?Q?=E8=A6=81=E7=82=B9?="
     part = MIMEBase("text", "html", charset=charset)

@@ -77,7 +77,7 @@ def test_an_item_whose_bf16_score_is_unclear_gets_the_scores_of_f32(
     for precision in ("bf16", "f32"):
         monkeypatch.setattr(runtime, "_precision", lambda core, precision=precision: precision)
         found[precision] = runtime.Runtime(Bundle.open()).scores(rows)
-    unclear = ((found["f32"] > 0.06) & (found["f32"] < 0.94)).any(axis=1)
+    unclear = ((found["f32"] > 0.15) & (found["f32"] < 0.85)).any(axis=1)
     assert 0 < unclear.sum() < 20
     assert (found["bf16"][unclear] == found["f32"][unclear]).all()
     assert (found["bf16"] != found["f32"]).any()  # the clear ones are left as they are

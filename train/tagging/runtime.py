@@ -31,11 +31,13 @@ BATCH_TOKENS = 1024
 LENGTH_STEP = 16
 # Items whose scores are remembered, at a quarter of a kilobyte each.
 REMEMBERED = 16_384
-# Shapes whose kernels OpenVINO keeps. Its default of 5,000 grows by 35 MB over 20,000 items, and is no faster.
-KEPT_SHAPES = 32
-# In bf16 an item with a score between this and 1 less this is computed again in f32: 2 % of the starter items. The greatest difference from f32
-# was .024; it is .0016 among the others.
-UNCLEAR = 0.05
+# Shapes whose kernels OpenVINO keeps: there are some 80 (`_batches`). Of its default of 5,000 memory grows, with 32 it is a third slower.
+KEPT_SHAPES = 128
+# In bf16 an item with a score between this and 1 less this is computed again in f32: 3 % of the starter items, 9 % of the time. The greatest
+# difference from f32 was .05 over 4,802 items; it is .005 among the others.
+UNCLEAR = 0.1
+# Those are few, so they share fewer lengths.
+EXACT_STEP = 32
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 _Item = tuple[str, str]
@@ -145,19 +147,19 @@ class Runtime:
 
     def _infer(self, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
         """Scores float64[n_items, n_themes] of items given as windows."""
-        scores = self._run(self._quick, items)
+        scores = self._run(self._quick, items, LENGTH_STEP)
         if self._exact:
             unclear = np.flatnonzero(((scores > UNCLEAR) & (scores < 1 - UNCLEAR)).any(axis=1)).tolist()
             if unclear:
-                scores[unclear] = self._run(self._exact, [items[at] for at in unclear])
+                scores[unclear] = self._run(self._exact, [items[at] for at in unclear], EXACT_STEP)
         return scores
 
-    def _run(self, compiled: Future[Any], items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
+    def _run(self, compiled: Future[Any], items: Sequence[Sequence[Window]], step: int) -> NDArray[np.float64]:
         flat = [window for windows in items for window in windows]
         logits = np.empty((len(flat), len(self.bundle.taxonomy)), dtype=np.float32)
         queue = compiled.result()
-        for places in self._batches(flat):
-            batch = stack([[flat[at]] for at in places], self.bundle.shape, LENGTH_STEP)
+        for places in _batches(flat, step):
+            batch = stack([[flat[at]] for at in places], self.bundle.shape, step)
             arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
             queue.start_async(dict(zip(_INPUTS, arrays, strict=True)), (logits, places))
         queue.wait_all()
@@ -166,15 +168,22 @@ class Runtime:
         scores: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
         return scores
 
-    def _batches(self, windows: Sequence[Window]) -> Iterator[list[int]]:
-        """Places of windows of one padded length at a time, the longest first, so that no core waits for a long one at the end."""
-        by_length: dict[int, list[int]] = {}
-        for at, (ids, _) in enumerate(windows):
-            by_length.setdefault(-(-len(ids) // LENGTH_STEP), []).append(at)
-        for steps in sorted(by_length, reverse=True):
-            size = max(1, BATCH_TOKENS // (steps * LENGTH_STEP))
-            places = by_length[steps]
-            yield from (places[at : at + size] for at in range(0, len(places), size))
+
+def _batches(windows: Sequence[Window], step: int) -> Iterator[list[int]]:
+    """Places of windows of one padded length at a time, the longest first, so that no core waits for a long one at the end.
+
+    As many as BATCH_TOKENS allow, one at least; of what is left over a power of two, as OpenVINO makes kernels for each size it has not met.
+    """
+    by_length: dict[int, list[int]] = {}
+    for at, (ids, _) in enumerate(windows):
+        by_length.setdefault(-(-len(ids) // step) * step, []).append(at)
+    for length in sorted(by_length, reverse=True):
+        places = by_length[length]
+        while places:
+            full = max(1, BATCH_TOKENS // length)
+            size = full if len(places) >= full else 1 << (len(places).bit_length() - 1)
+            yield places[:size]
+            places = places[size:]
 
 
 def _openvino() -> Any:

@@ -11,7 +11,8 @@ import hashlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -69,14 +70,12 @@ class Runtime:
         except Exception as error:  # both libraries raise bare exceptions of their own making
             raise _unusable(bundle, error) from None
         self.precision = _precision(core)
-        # Compiling takes .2 s without the GIL, in which the first plan can be read; the second time, its clear items tagged.
+        # Compiling takes .2 s without the GIL, in which the first plan can be read.
         starter = ThreadPoolExecutor(1)
-        compiled = [
-            starter.submit(_compile, bundle, core, network, p, n_threads)
-            for p in dict.fromkeys((self.precision, "f32"))
-        ]
+        self._compiled = starter.submit(_compile, bundle, core, network, self.precision, n_threads)
         starter.shutdown(wait=False)
-        self._quick, self._exact = compiled[0], compiled[1] if compiled[1:] else None
+        self._exact = partial(_compile, bundle, core, network, "f32", n_threads)
+        self._compiled_exact: Any = None
         self._remembered: OrderedDict[bytes, bytes] = OrderedDict()  # digest of an item: its scores
         self._lock = Lock()
 
@@ -147,17 +146,17 @@ class Runtime:
 
     def _infer(self, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
         """Scores float64[n_items, n_themes] of items given as windows."""
-        scores = self._run(self._quick, items, LENGTH_STEP)
-        if self._exact:
+        scores = self._run(self._compiled.result(), items, LENGTH_STEP)
+        if self.precision != "f32":
             unclear = np.flatnonzero(((scores > UNCLEAR) & (scores < 1 - UNCLEAR)).any(axis=1)).tolist()
             if unclear:
-                scores[unclear] = self._run(self._exact, [items[at] for at in unclear], EXACT_STEP)
+                self._compiled_exact = self._compiled_exact or self._exact()
+                scores[unclear] = self._run(self._compiled_exact, [items[at] for at in unclear], EXACT_STEP)
         return scores
 
-    def _run(self, compiled: Future[Any], items: Sequence[Sequence[Window]], step: int) -> NDArray[np.float64]:
+    def _run(self, queue: Any, items: Sequence[Sequence[Window]], step: int) -> NDArray[np.float64]:
         flat = [window for windows in items for window in windows]
         logits = np.empty((len(flat), len(self.bundle.taxonomy)), dtype=np.float32)
-        queue = compiled.result()
         for places in _batches(flat, step):
             batch = stack([[flat[at]] for at in places], self.bundle.shape, step)
             arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)

@@ -3,7 +3,7 @@
     python scripts/bench_job.py [--plans 100 1000 10000] [--items N] [--suffix .jsonl] [--workers N] [--model DIR] [--keep FOLDER]
 
 Plans are the starter corpus as text, numbered through; every one differs from the others in its numbers, so that no item is there twice. With --items
-only the first N items of each are kept, which brings a hundred thousand plans within an hour.
+only the first N items of each are kept.
 Each size is a fresh process with the shipped tagger. Memory is what the processes hold together (PSS on Linux, else RSS), sampled ten
 times a second; the peak is told for the whole job and once more for its second half, which a leak would raise.
 """

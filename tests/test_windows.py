@@ -67,6 +67,22 @@ def test_an_item_scores_as_its_highest_window_in_training_and_in_tagging() -> No
     assert pool(torch.from_numpy(logits), torch.from_numpy(item), 2).tolist() == [[3, -2], [-5, -6]]
 
 
+class Watched:
+    """A queue of inferences that notes each window it is given."""
+
+    def __init__(self, queue: Any) -> None:
+        self.queue = queue
+        self.seen: dict[int, dict[str, Any]] = {}
+
+    def start_async(self, inputs: dict[str, Any], target: tuple[Any, list[int]]) -> None:
+        for at, place in enumerate(target[1]):
+            self.seen[place] = {name: array[at] for name, array in inputs.items()}
+        self.queue.start_async(inputs, target)
+
+    def wait_all(self) -> None:
+        self.queue.wait_all()
+
+
 def test_training_and_tagging_show_the_network_the_same(
     bundle: Any, rows: Any, taxonomy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,22 +93,16 @@ def test_training_and_tagging_show_the_network_the_same(
     collator = Collator(opened.shape, 1.0, 0, lambda: 0)
     collator.training = False
     trained = collator([items[at] for at in range(len(some))])
-    seen: dict[int, Any] = {}
     runtime = Runtime(opened)
-    start = runtime._start
-
-    def look(batch: Windows, logits: Any, places: list[int]) -> None:
-        seen.update({place: (batch, at) for at, place in enumerate(places)})
-        start(batch, logits, places)
-
-    monkeypatch.setattr(runtime, "_start", look)
+    queue = Watched(runtime._compiled.result())
+    monkeypatch.setattr(runtime._compiled, "result", lambda: queue)
     runtime.scores(some)
-    assert sorted(seen) == list(range(len(trained["window_item"])))
-    for place, (batch, at) in seen.items():
-        width = batch.input_ids.shape[1]
-        assert width - batch.attention_mask[at].sum() < 16 or width == opened.shape.max_length
+    assert sorted(queue.seen) == list(range(len(trained["window_item"])))
+    for place, window in queue.seen.items():
+        width = len(window["input_ids"])
+        assert width - window["attention_mask"].sum() < 16 or width == opened.shape.max_length
         for name in ("input_ids", "attention_mask", "token_type_ids"):
-            assert np.array_equal(getattr(batch, name)[at], trained[name][place, :width].numpy()), name
+            assert np.array_equal(window[name], trained[name][place, :width].numpy()), name
         assert not trained["attention_mask"][place, width:].any()
     assert trained["labels"].tolist() == [[float(k in row["labels"]) for k in taxonomy.keys] for row in some]
 

@@ -12,7 +12,7 @@ from train.learning.batches import Collator, ItemDataset, LengthGrouped
 from train.learning.fit import pool
 from train.tagging.bundle import Bundle
 from train.tagging.runtime import Runtime
-from train.tagging.windows import Windows, WindowShape, cut, highest, item_text, path_text, stack
+from train.tagging.windows import WindowShape, cut, highest, item_text, path_text, stack
 
 CLS, SEP, PAD = 2, 3, 0
 

@@ -85,6 +85,8 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
     import torch
     from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
+    from train.learning.first_position import compute_first_position_only
+
     names: dict[str, Any] = {
         "num_labels": len(taxonomy),
         "id2label": dict(enumerate(taxonomy.keys)),
@@ -109,11 +111,12 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
             max_position_embeddings=max(512, settings.max_length),
             **names,
         )
-        return BertForSequenceClassification(config)
-    model = _load(
-        AutoModelForSequenceClassification, source, names | {"dtype": torch.float32, "ignore_mismatched_sizes": True}
-    )
-    _require_bert_like(model.config, source, settings.max_length, n_tokens)
+        model = BertForSequenceClassification(config)
+    else:
+        arguments = names | {"dtype": torch.float32, "ignore_mismatched_sizes": True}
+        model = _load(AutoModelForSequenceClassification, source, arguments)
+        _require_bert_like(model.config, source, settings.max_length, n_tokens)
+    compute_first_position_only(model)
     return model
 
 

@@ -19,6 +19,7 @@ from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
 from train.learning.calibration import sigmoid
 from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
+from train.learning.first_position import compute_first_position_only
 from train.learning.progress import Progress
 from train.learning.settings import TrainSettings
 from train.tagging.windows import WindowShape
@@ -156,6 +157,7 @@ def fit(
     last, state = last_whole(folder) or (None, None)
     if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
         fitted = type(model).from_pretrained(state.best_model_checkpoint or last, local_files_only=True)
+        compute_first_position_only(fitted)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         # Without the wrapper that computes in bf16, which would be exported with the network.

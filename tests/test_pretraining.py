@@ -26,9 +26,10 @@ from train import pretrain as command
 from train.errors import BrokenFile, ConfigError, NoText
 from train.learning.masked_language_model import bags_of_pieces, hide_tokens
 from train.learning.pretraining import Pretraining
+from train.learning.pretraining_documents import read_documents
 from train.learning.pretraining_run import _prepare, pretrain
 from train.learning.pretraining_settings import MaskingSettings, PretrainingSettings
-from train.learning.pretraining_text import Batch, Epoch, PackedText, pack_text, read_documents
+from train.learning.pretraining_text import Batch, Epoch, PackedText, pack_text
 from train.learning.vocabulary import CLS_ID, MASK_ID, PAD_ID, SEP_ID, UNK_ID, learn_vocabulary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,8 +108,36 @@ def test_paragraphs_that_differ_in_figures_only_are_read_once(tmp_path: Path) ->
     assert documents[0].source == "a"
 
 
+def test_item_rows_are_text_too_and_a_plan_is_a_document(tmp_path: Path) -> None:
+    rows = [
+        {"plan": "甲", "path": ["一、疾控"], "text": "接种疫苗。", "labels": ["disease"]},
+        {"plan": "甲", "path": ["一、疾控"], "text": "监测\n流感。"},
+        {"plan": "乙", "text": "看护老人。"},
+        {"text": "句子一。"},
+        {"text": "另一句。"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    documents = list(read_documents(tmp_path))
+    assert [d.paragraphs for d in documents] == [
+        ("一、疾控", "接种疫苗。", "监测 流感。"),
+        ("看护老人。",),
+        ("句子一。",),
+        ("另一句。",),
+    ]
+    assert documents[0].source == "rows"
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", '{"plan": "甲"}', '{"text": 1}', '{"text": "x", "path": 1}', '{"text": "x", "path": [1]}']
+)
+def test_rows_that_hold_no_text_are_named_with_their_line(line: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "好。"}\n' + line, encoding="utf-8")
+    with pytest.raises(BrokenFile, match=r"rows\.jsonl: line 2: expected an item row"):
+        list(read_documents(tmp_path))
+
+
 def test_text_that_is_not_there_or_not_readable_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoText, match=r"no \.txt or \.zst file"):
+    with pytest.raises(NoText, match=r"no \.txt, \.zst or \.jsonl file"):
         list(read_documents(tmp_path))
     bad = tmp_path / "bad.txt"
     bad.write_bytes("医疗卫生".encode("gb18030"))
@@ -116,6 +145,9 @@ def test_text_that_is_not_there_or_not_readable_is_named(tmp_path: Path) -> None
         list(read_documents(tmp_path))
     bad.rename(tmp_path / "bad.zst")
     with pytest.raises(BrokenFile, match="expected zstandard over UTF-8"):
+        list(read_documents(tmp_path))
+    (tmp_path / "bad.zst").rename(tmp_path / "bad.jsonl")
+    with pytest.raises(BrokenFile, match="expected item rows in UTF-8"):
         list(read_documents(tmp_path))
 
 

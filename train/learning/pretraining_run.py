@@ -16,8 +16,9 @@ from tokenizers import Tokenizer
 from train.errors import ConfigError, NoText
 from train.learning.devices import process_group, rank_and_size
 from train.learning.pretraining import Pretraining
+from train.learning.pretraining_documents import digest_text, read_documents
 from train.learning.pretraining_settings import PretrainingSettings, VocabularySettings
-from train.learning.pretraining_text import PackedText, digest_text, pack_text, read_documents
+from train.learning.pretraining_text import PackedText, pack_text
 from train.learning.vocabulary import learn_vocabulary, save_pretrained_tokenizer
 
 _LOG = logging.getLogger(__name__)

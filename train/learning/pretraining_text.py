@@ -1,29 +1,24 @@
-"""A folder of text, packed into fixed-length blocks of tokens that never mix documents.
+"""A folder's documents, packed into fixed-length blocks of tokens that never mix documents.
 
-The text is `.txt` or `.zst` (zstandard over UTF-8), one paragraph a line, a blank line between documents. Each file is
-a source with a weight. Paragraphs seen before are dropped, the rest is kept as token ids in a memory-mapped cache. What
-an epoch reads, and in which order, follows from the seed and the epoch's number alone, so a run resumes where it was.
+All is kept as token ids in a memory-mapped cache; each source has a weight. What an epoch reads, and in which order, follows from the seed and the
+epoch's number alone, so a run resumes where it was.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 from tokenizers import Tokenizer
 
-from train.errors import BrokenFile, ConfigError, NoText
+from train.errors import ConfigError
+from train.learning.pretraining_documents import Document, digest_text, read_documents
 from train.learning.vocabulary import CLS_ID, PAD_ID, SEP_ID
 
 Ids = npt.NDArray[np.int64]
@@ -33,93 +28,6 @@ _CACHE_FORMAT = 1
 _DOCUMENTS_AT_ONCE = 256
 # Two of a block's tokens are [CLS] and the last [SEP].
 _N_FRAME = 2
-
-
-@dataclass(frozen=True)
-class Document:
-    """Paragraphs that belong together, and the source (file name without extensions) they come from."""
-
-    source: str
-    paragraphs: tuple[str, ...]
-
-
-def text_files(folder: Path) -> list[Path]:
-    """The text files of a folder and its sub-folders, in order of name.
-
-    Raises:
-        NoText: there is none.
-    """
-    files = sorted(p for p in folder.rglob("*") if p.suffix in {".txt", ".zst"} and p.is_file())
-    if not files:
-        raise NoText(folder, "no .txt or .zst file in this folder; give one with text.path=FOLDER")
-    return files
-
-
-def digest_text(folder: Path, what_for: str) -> str:
-    """A name for what is made from a folder of text; `what_for` tells apart what is made in different ways."""
-    digest = hashlib.blake2b(what_for.encode(), digest_size=8)
-    for file in text_files(folder):
-        digest.update(file.name.encode())
-        with file.open("rb") as raw:
-            digest.update(hashlib.file_digest(raw, "blake2b").digest())
-    return digest.hexdigest()
-
-
-def read_documents(folder: Path) -> Iterator[Document]:
-    """All documents of a folder, without the paragraphs that came up before.
-
-    Two paragraphs are the same if they agree in letters and Han characters; digits and punctuation do not count, so
-    that a date does not make a new paragraph of a standing formula.
-
-    Raises:
-        NoText: the folder holds no text file.
-        BrokenFile: a file is not UTF-8, or not zstandard.
-    """
-    seen: set[bytes] = set()
-    for file in text_files(folder):
-        for paragraphs in _raw_documents(file):
-            fresh = tuple(p for p in paragraphs if _is_new(p, seen))
-            if fresh:
-                yield Document(file.name.split(".")[0], fresh)
-
-
-def _is_new(paragraph: str, seen: set[bytes]) -> bool:
-    letters = "".join(filter(str.isalpha, paragraph))
-    key = hashlib.blake2b(letters.encode(), digest_size=8).digest()
-    if not letters or key in seen:
-        return False
-    seen.add(key)
-    return True
-
-
-def _raw_documents(file: Path) -> Iterator[list[str]]:
-    paragraphs: list[str] = []
-    try:
-        for line in _lines(file):
-            if paragraph := _clean(line):
-                paragraphs.append(paragraph)
-            elif paragraphs:
-                yield paragraphs
-                paragraphs = []
-    except (UnicodeDecodeError, zstandard.ZstdError) as error:
-        expected = "zstandard over UTF-8 text" if file.suffix == ".zst" else "UTF-8 text"
-        raise BrokenFile(file, f"expected {expected}: {error}") from error
-    if paragraphs:
-        yield paragraphs
-
-
-def _clean(line: str) -> str:
-    # Asterisks are what crawlers leave of bold type.
-    return line.replace("\ufeff", "").replace("**", "").strip()
-
-
-def _lines(file: Path) -> Iterator[str]:
-    with contextlib.ExitStack() as open_files:
-        stream: IO[bytes] = open_files.enter_context(file.open("rb"))
-        if file.suffix == ".zst":
-            reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-            stream = cast(IO[bytes], open_files.enter_context(reader))
-        yield from open_files.enter_context(io.TextIOWrapper(stream, encoding="utf-8"))
 
 
 class PackedText:

@@ -62,7 +62,7 @@ def test_an_experiment_wins_over_the_groups_and_the_command_line_over_both() -> 
 BAD = {
     "encoder": {"n_layers": 0, "width": 65, "n_heads": 2, "ffn_width": 0, "max_length": 8, "dropout": 1.0,
                 "attention_dropout": 1.0, "head_dropout": -0.1},
-    "data": {"path": "''", "held_out": 1.5, "validation": 1, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "max_path": 200,
+    "data": {"path": "''", "held_out": 1.5, "validation": 1, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "joining": 1.1, "max_path": 200,
              "overlap": 100},
     "optim": {"epochs": 0, "min_steps": -1, "batch_size": 0, "lr": 0, "head_lr": 2, "weight_decay": -1, "warmup": 1, "patience": 0, "max_grad_norm": -1},
     "run": {"dir": "''", "seed": -1, "precision": "fp8", "n_threads": 0, "report_to": "wandb"},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from train.learning.batches import Collator, ItemDataset, LengthGrouped
+from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
 from train.learning.fit import pool
 from train.tagging.bundle import Bundle
 from train.tagging.runtime import Runtime
@@ -132,6 +132,41 @@ def test_headings_are_hidden_by_seed_epoch_and_item_alone(rows: Any, bundle: Any
     assert sum(hidden(1, 0)) / len(items) == pytest.approx(0.3, abs=0.12)
     assert not any(hidden(1, 0, share=0.0))
     assert all(hidden(1, 0, share=1.0))
+
+
+def test_joined_items_have_both_texts_and_the_themes_of_both_under_the_path_of_the_first() -> None:
+    one: Encoded = {"at": 0, "text_ids": [11, 12], "path_ids": [90], "labels": [1.0, 0.0, 0.0]}
+    two: Encoded = {"at": 1, "text_ids": [21], "path_ids": [91], "labels": [0.0, 0.0, 1.0]}
+    collator = Collator(WindowShape(16, 0, 8, True, CLS, SEP, PAD), 0.0, 0, lambda: 0, 1.0, [two])
+    batch = collator([one])
+    assert batch["input_ids"].tolist() == [[CLS, 11, 12, 21, SEP, 90, SEP, *[PAD] * 9]]
+    assert batch["labels"].tolist() == [[1, 0, 1]]
+    assert one["labels"] == [1.0, 0.0, 0.0]
+    collator.training = False
+    assert collator([one])["labels"].tolist() == [[1, 0, 0]]
+
+
+def test_items_that_would_not_fit_into_one_window_are_not_joined() -> None:
+    item: Encoded = {"at": 0, "text_ids": list(range(10, 17)), "path_ids": [], "labels": [1.0]}
+    for length, tokens in ((16, 16), (15, 9)):  # [CLS], seven and seven, [SEP]
+        collator = Collator(WindowShape(length, 0, 0, True, CLS, SEP, PAD), 0.0, 0, lambda: 0, 1.0, [item])
+        assert collator([item])["attention_mask"].sum(dim=1).tolist() == [tokens]
+
+
+def test_items_are_joined_by_seed_epoch_and_item_alone_and_as_often_as_asked() -> None:
+    items: list[Encoded] = [{"at": at, "text_ids": [at + 5], "path_ids": [], "labels": [0.0]} for at in range(300)]
+
+    def partners(seed: int, epoch: int, batch: int = 7, share: float = 0.25) -> list[int]:
+        collator = Collator(WindowShape(16, 0, 0, True, CLS, SEP, PAD), 0.0, seed, lambda: epoch, share, items)
+        windows = [row for at in range(0, 300, batch) for row in collator(items[at : at + batch])["input_ids"].tolist()]
+        return [row[2] for row in windows]  # the partner, or [SEP]
+
+    assert partners(1, 0) == partners(1, 0, batch=11)
+    assert partners(1, 0) != partners(1, 1)
+    assert partners(1, 0) != partners(2, 0)
+    assert sum(found != SEP for found in partners(1, 0)) / 300 == pytest.approx(0.25, abs=0.06)
+    assert set(partners(1, 0, share=0.0)) == {SEP}
+    assert len(set(partners(1, 0, share=1.0))) > 150
 
 
 @pytest.mark.parametrize(("longest", "padded"), [(5, 16), (16, 16), (17, 32), (33, 40), (40, 40)])

@@ -64,16 +64,27 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]
 class Collator:
     """Makes a batch: `labels` float32[n_items, n_themes] first, then the windows and `window_item` int64[n_windows].
 
-    While training, the path of an item is hidden with probability `heading_dropout`. The draw depends on seed, epoch and item alone, so
-    that a resumed run and a run over several processes draw as an uninterrupted one does.
+    While training, the path of an item is hidden with probability `heading_dropout`, and with probability `joining` another item follows its text,
+    whose themes it then has too. The draws depend on seed, epoch and item alone, so that a resumed run and a run over several processes draw as an
+    uninterrupted one does.
     """
 
-    def __init__(self, shape: WindowShape, heading_dropout: float, seed: int, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        shape: WindowShape,
+        heading_dropout: float,
+        seed: int,
+        epoch: Callable[[], int],
+        joining: float = 0.0,
+        partners: Sequence[Encoded] = (),
+    ) -> None:
         self.shape, self.heading_dropout, self.seed, self.epoch = shape, heading_dropout, seed, epoch
+        self.joining, self.partners = joining, partners
         self.training = True
 
     def __call__(self, items: Sequence[Encoded]) -> dict[str, Any]:
         """The batch of some items."""
+        items = [self._joined(item) for item in items]
         windows = stack(
             [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items],
             self.shape,
@@ -88,9 +99,24 @@ class Collator:
         }
 
     def _hidden(self, at: int) -> bool:
-        if not self.training or not self.heading_dropout:
-            return False
-        return random.Random(f"{self.seed}/{self.epoch()}/{at}").random() < self.heading_dropout
+        return self.training and self._draw("", at).random() < self.heading_dropout
+
+    def _joined(self, item: Encoded) -> Encoded:
+        """An item alone or with another after it, where both fit into one window."""
+        if not self.training or not self.partners or (draw := self._draw("join", item["at"])).random() >= self.joining:
+            return item
+        other = self.partners[draw.randrange(len(self.partners))]
+        text = [*item["text_ids"], *other["text_ids"]]
+        if len(cut(text, item["path_ids"], self.shape)) > 1:
+            return item
+        return {
+            **item,
+            "text_ids": text,
+            "labels": [max(both) for both in zip(item["labels"], other["labels"], strict=True)],
+        }
+
+    def _draw(self, what: str, at: int) -> random.Random:
+        return random.Random(f"{what}{self.seed}/{self.epoch()}/{at}")
 
 
 class LengthGrouped(LengthGroupedSampler):

@@ -33,7 +33,8 @@ def model_card(
           (("training", corpus.train), ("validation", corpus.validation), ("held out", corpus.test))), "",
         "## 训练 Training", "",
         f"- encoder: {settings.encoder.name} (`{settings.init or settings.encoder.path}`), windows of {settings.encoder.max_length} tokens, "
-        f"headings {'shown' if settings.data.headings else 'not shown'}, hidden with probability {settings.data.heading_dropout}",
+        f"headings {'shown' if settings.data.headings else 'not shown'}, hidden with probability {settings.data.heading_dropout}, "
+        f"items joined with probability {settings.data.joining}",
         f"- {metrics['epochs']} epochs, batch {settings.optim.batch_size}, rate {settings.optim.lr}, seed {settings.run.seed}",
         f"- thresholds: {metrics['thresholds_from']}; never on held-out plans", "- all settings: `config.yaml`", "",
         "## 界限 Limits", "",

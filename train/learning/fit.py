@@ -194,7 +194,8 @@ def _trainer(
         trainer: Any = clock["trainer"]
         return int(trainer.state.epoch or 0) if trainer else 0
 
-    collator = Collator(shape, settings.data.heading_dropout if settings.data.headings else 0.0, run.seed, epoch)
+    hidden = settings.data.heading_dropout if settings.data.headings else 0.0
+    collator = Collator(shape, hidden, run.seed, epoch, settings.data.joining, training.items)
     sampler = LengthGrouped(optim.batch_size, training.lengths, run.seed)
     callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
     if validation is not None:

@@ -49,6 +49,7 @@ class DataSettings:
     leakage: str
     headings: bool
     heading_dropout: float
+    joining: float
     max_path: int
     overlap: int
 
@@ -152,6 +153,7 @@ def _data_rules(settings: TrainSettings) -> list[Rule]:
         (d.n_folds in (0, *range(2, 101)), "data.n_folds", "0 (thresholds from validation) or 2 to 100", d.n_folds),
         (d.leakage in LEAKAGE, "data.leakage", "one of " + ", ".join(LEAKAGE), d.leakage),
         (0 <= d.heading_dropout <= 1, "data.heading_dropout", "a probability", d.heading_dropout),
+        (0 <= d.joining <= 1, "data.joining", "a probability", d.joining),
         (0 <= d.max_path <= length // 2, "data.max_path", "0 to half of encoder.max_length", d.max_path),
         (0 <= d.overlap < max(1, length // 4), "data.overlap", "0 to a quarter of encoder.max_length", d.overlap),
     ]

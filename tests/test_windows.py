@@ -159,6 +159,7 @@ def test_items_are_joined_by_seed_epoch_and_item_alone_and_as_often_as_asked() -
     def partners(seed: int, epoch: int, batch: int = 7, share: float = 0.25) -> list[int]:
         collator = Collator(WindowShape(16, 0, 0, True, CLS, SEP, PAD), 0.0, seed, lambda: epoch, share, items)
         windows = [row for at in range(0, 300, batch) for row in collator(items[at : at + batch])["input_ids"].tolist()]
+        assert collator.lengths(items, epoch) == [1 if row[2] == SEP else 2 for row in windows]
         return [row[2] for row in windows]  # the partner, or [SEP]
 
     assert partners(1, 0) == partners(1, 0, batch=11)
@@ -177,14 +178,22 @@ def test_training_pads_to_a_multiple_of_sixteen_but_never_beyond_a_window(longes
 
 @given(n_items=st.integers(1, 60), size=st.integers(1, 16), epoch=st.integers(0, 3))
 def test_an_epoch_is_full_batches_of_all_items_in_an_order_of_its_own(n_items: int, size: int, epoch: int) -> None:
+    asked = []
+
+    def lengths(epoch: int) -> list[int]:
+        asked.append(epoch)
+        return [7 * at % (50 + epoch) for at in range(n_items)]
+
     def order(seed: int, epoch: int) -> list[int]:
-        sampler = LengthGrouped(size, [7 * at % 50 for at in range(n_items)], seed)
+        sampler = LengthGrouped(size, lengths, seed)
         sampler.set_epoch(epoch)
-        assert len(list(sampler)) == len(sampler)
-        return list(sampler)
+        found = list(sampler)
+        assert len(found) == len(sampler)
+        return found
 
     found = order(5, epoch)
     assert found == order(5, epoch)
+    assert asked == [0, epoch, 0, epoch]
     assert len(found) % size == 0
     assert len(found) - n_items < size
     assert sorted(found[:n_items]) == list(range(n_items))

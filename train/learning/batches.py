@@ -49,11 +49,6 @@ class ItemDataset(torch.utils.data.Dataset[Encoded]):
     def __getitem__(self, at: int) -> Encoded:
         return self.items[at]
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each item's text."""
-        return [len(item["text_ids"]) for item in self.items]
-
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
     if not texts:
@@ -84,7 +79,8 @@ class Collator:
 
     def __call__(self, items: Sequence[Encoded]) -> dict[str, Any]:
         """The batch of some items."""
-        items = [self._joined(item) for item in items]
+        if self.training:
+            items = [self._joined(item, self.epoch()) for item in items]
         windows = stack(
             [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items],
             self.shape,
@@ -98,12 +94,16 @@ class Collator:
             "window_item": torch.from_numpy(windows.item),
         }
 
-    def _hidden(self, at: int) -> bool:
-        return self.training and self._draw("", at).random() < self.heading_dropout
+    def lengths(self, items: Sequence[Encoded], epoch: int) -> list[int]:
+        """Tokens of each item's text in an epoch of training, with those of the item that joins it."""
+        return [len(self._joined(item, epoch)["text_ids"]) for item in items]
 
-    def _joined(self, item: Encoded) -> Encoded:
+    def _hidden(self, at: int) -> bool:
+        return self.training and self._draw("", self.epoch(), at).random() < self.heading_dropout
+
+    def _joined(self, item: Encoded, epoch: int) -> Encoded:
         """An item alone or with another after it, where both fit into one window."""
-        if not self.training or not self.partners or (draw := self._draw("join", item["at"])).random() >= self.joining:
+        if not self.partners or (draw := self._draw("join", epoch, item["at"])).random() >= self.joining:
             return item
         other = self.partners[draw.randrange(len(self.partners))]
         text = [*item["text_ids"], *other["text_ids"]]
@@ -115,20 +115,20 @@ class Collator:
             "labels": [max(both) for both in zip(item["labels"], other["labels"], strict=True)],
         }
 
-    def _draw(self, what: str, at: int) -> random.Random:
-        return random.Random(f"{what}{self.seed}/{self.epoch()}/{at}")
+    def _draw(self, what: str, epoch: int, at: int) -> random.Random:
+        return random.Random(f"{what}{self.seed}/{epoch}/{at}")
 
 
 class LengthGrouped(LengthGroupedSampler):
     """Batches of items of like length, in an order that seed and epoch alone decide.
 
     All batches are full, the last one by going round to the first items again: several processes then share every batch evenly, and
-    their mean gradient is the one of a single process.
+    their mean gradient is the one of a single process. `lengths` gives those of an epoch, by its number.
     """
 
-    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
-        self.seed, self.epoch = seed, 0
+    def __init__(self, batch_size: int, lengths: Callable[[int], list[int]], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths(0), generator=torch.Generator())
+        self.lengths_of, self.seed, self.epoch = lengths, seed, 0
 
     def __len__(self) -> int:
         size: int = self.batch_size
@@ -139,6 +139,7 @@ class LengthGrouped(LengthGroupedSampler):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
+        self.lengths = self.lengths_of(self.epoch)
         self.generator.manual_seed(self.seed * 1_000_003 + self.epoch)
         order = list(super().__iter__())
         return (order[at % len(order)] for at in range(len(self)))

@@ -196,7 +196,7 @@ def _trainer(
 
     hidden = settings.data.heading_dropout if settings.data.headings else 0.0
     collator = Collator(shape, hidden, run.seed, epoch, settings.data.joining, training.items)
-    sampler = LengthGrouped(optim.batch_size, training.lengths, run.seed)
+    sampler = LengthGrouped(optim.batch_size, lambda number: collator.lengths(training.items, number), run.seed)
     callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=optim.patience))

@@ -69,7 +69,7 @@ def _score(rows: list[Row], gold: list[Row], taxonomy: Taxonomy, overrides: list
             f"run.dir={folder}/run",
             "run.progress=false",
             "data.held_out=0.0",
-            "data.n_folds=0",
+            "data={n_folds: 0, validation: 0.1}",
         ]
         subprocess.run([sys.executable, "-m", "train", *settings, *overrides], check=True, stdout=subprocess.DEVNULL)
         tagged = Tagger.load(f"{folder}/run").tag_rows(gold)

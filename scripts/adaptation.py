@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder) / "test.jsonl", test)
         write_rows(Path(folder) / "base.jsonl", base)
-        start = _train(folder, "base", "data.path=base.jsonl", "data.n_folds=0")
+        start = _train(folder, "base", "data.path=base.jsonl", "data={n_folds: 0, validation: 0.1}")
         found.append({"plans": 0, "items": 0, "adapted": start, "from_encoder": None, "tfidf_linear": None})
         for n_plans in arguments.take:
             own = [r for r in new if r["plan"] in set(names[:n_plans])]

@@ -58,7 +58,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     runs: dict[str, list[Any]] = {"yaodian": [], "stock": []}
     for repeat in range(arguments.repeats):
         settings = [f"data.path={folder}/rows.jsonl", f"run.dir={folder}/run{repeat}", f"optim.epochs={arguments.epochs}",
-                    f"run.n_threads={arguments.threads}", "optim.min_steps=0", "data.held_out=0.0", "data.n_folds=0"]  # fmt: skip
+                    f"run.n_threads={arguments.threads}", "optim.min_steps=0", "data.held_out=0.0", "data={n_folds: 0, validation: 0.1}"]  # fmt: skip
         runs["yaodian"].append(_timed([sys.executable, "-m", "train", *settings]))
         runs["stock"].append(_timed([sys.executable, str(Path(__file__)), "--stock", f"{folder}/rows.jsonl", *size]))
     return {"plans": arguments.plans, "items": len(_corpus(folder / "rows.jsonl").train), "runs": runs}

@@ -65,7 +65,12 @@ def main() -> None:
 
 def _fold(rows: Path, plans: list[str], seed: int, overrides: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        settings = [f"data.path={rows}", f"data.held_out={json.dumps(plans)}", "data.n_folds=0", "data.leakage=report"]
+        settings = [
+            f"data.path={rows}",
+            f"data.held_out={json.dumps(plans)}",
+            "data={n_folds: 0, validation: 0.1}",
+            "data.leakage=report",
+        ]
         command = [
             sys.executable,
             "-m",

@@ -108,7 +108,7 @@ def _encoder(taxonomy: Taxonomy, overrides: list[str]) -> Model:
         with tempfile.TemporaryDirectory() as folder:
             write_rows(Path(folder) / "rows.jsonl", known)
             settings = [f"data.path={folder}/rows.jsonl", f"run.dir={folder}/run", f"run.seed={seed}"]
-            settings += ["run.progress=false", "data.held_out=0.0", "data.n_folds=0", *overrides]
+            settings += ["run.progress=false", "data.held_out=0.0", "data={n_folds: 0, validation: 0.1}", *overrides]
             subprocess.run([sys.executable, "-m", "train", *settings], check=True, stdout=subprocess.DEVNULL)
             tagger = Tagger.load(f"{folder}/run")
             scores = [[row["scores"][k] for k in taxonomy.keys] for row in tagger.tag_rows(rows)]

@@ -65,7 +65,15 @@ def _encoder(chosen: list[Row], gold: list[Row], taxonomy: Taxonomy, seed: int, 
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder) / "rows.jsonl", chosen)
         settings = [f"data.path={folder}/rows.jsonl", f"run.dir={folder}/run", f"run.seed={seed}", "run.progress=false"]
-        command = [sys.executable, "-m", "train", *settings, "data.held_out=0.0", "data.n_folds=0", *overrides]
+        command = [
+            sys.executable,
+            "-m",
+            "train",
+            *settings,
+            "data.held_out=0.0",
+            "data={n_folds: 0, validation: 0.1}",
+            *overrides,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         tagged = Tagger.load(f"{folder}/run").tag_rows(gold)
     return _macro(gold, label_matrix(tagged, taxonomy.keys), taxonomy)

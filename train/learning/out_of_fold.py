@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def out_of_fold_scores(
     taxonomy: Taxonomy,
     settings: TrainSettings,
     shape: WindowShape,
-    epochs: int,
+    epochs: int | None,
     folder: Path,
 ) -> NDArray[np.float64]:
     """Scores of every training item from a network that saw no item of its plan.
@@ -39,7 +40,8 @@ def out_of_fold_scores(
         rows: annotated rows to fold, in whole plans.
         make: a fresh network, the same weights each time.
         tokenizer, taxonomy, settings, shape: as for `fit`.
-        epochs: how long each fold trains; none is stopped by what it is going to score.
+        epochs: how long each fold trains, where early stopping found that; None for as long as a training part of its size would. No fold is stopped by
+            what it is going to score.
         folder: keeps finished folds, so that a killed run does not fit them again.
 
     Returns:
@@ -54,7 +56,8 @@ def out_of_fold_scores(
             out[inside] = np.array(json.loads(kept.read_text(encoding="utf-8")))
             continue
         others = ItemDataset([r for r in rows if r["plan"] not in set(plans)], tokenizer, taxonomy)
-        fitted = fit(make(), others, None, settings, shape, folder / f"fold{number}", epochs)
+        own = replace(settings, optim=replace(settings.optim, epochs=settings.optim.epochs_for(len(others))))
+        fitted = fit(make(), others, None, settings if epochs else own, shape, folder / f"fold{number}", epochs)
         out[inside] = score(fitted.model, ItemDataset([rows[at] for at in inside], tokenizer, taxonomy), shape)
         if os.environ.get("RANK", "0") == "0":
             temporary = kept.with_suffix(".part")

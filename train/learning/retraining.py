@@ -147,7 +147,8 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     round_weights(fitted.model)
     if settings.data.n_folds:
         rows = [*corpus.train, *corpus.validation]
-        scores = out_of_fold_scores(rows, material.make, tokenizer, taxonomy, settings, shape, fitted.epochs, work)
+        stopped = fitted.epochs if validation is not None else None
+        scores = out_of_fold_scores(rows, material.make, tokenizer, taxonomy, settings, shape, stopped, work)
         where = f"out-of-fold scores of {settings.data.n_folds} folds"
     elif validation is not None:
         rows, where = corpus.validation, "validation scores"

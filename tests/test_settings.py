@@ -1,15 +1,20 @@
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
+from transformers import PreTrainedTokenizerFast
 
 from train import pretrain
 from train.__main__ import settings_from
 from train.errors import ConfigError
+from train.learning import out_of_fold
 from train.learning.settings import TrainSettings
+from train.tagging.bundle import Bundle
 
 CONFIGS = ROOT / "configs"
 PRIMARY = {"train.yaml", "pretrain.yaml"}
@@ -159,3 +164,32 @@ def test_a_small_corpus_is_read_until_enough_steps_are_done() -> None:
     # 320 items are 10 steps: 60 epochs make 600. 9,600 items are 300: five epochs make 1,500.
     assert (optim.epochs_for(320), optim.epochs_for(321), optim.epochs_for(9600)) == (60, 55, 5)
     assert composed("optim={epochs: 5, min_steps: 0}").optim.epochs_for(32) == 5
+
+
+@pytest.mark.parametrize(("stopped", "lasts"), [(None, (10, None)), (3, (5, 3))])
+def test_a_fold_lasts_as_long_as_a_training_part_of_its_size_or_as_early_stopping_found(
+    stopped: int | None,
+    lasts: tuple[int, int | None],
+    rows: Any,
+    bundle: Any,
+    taxonomy: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(bundle / "tokenizer.json"), pad_token="[PAD]")
+    # 120 rows: a fold of two learns from 60, two batches an epoch, so that 20 steps are ten epochs.
+    settings = composed("optim={epochs: 5, min_steps: 20, batch_size: 32}", "data.n_folds=2")
+    found = []
+
+    def note(
+        model: Any, others: Any, validation: Any, settings: TrainSettings, shape: Any, folder: Path, epochs: int | None
+    ) -> Any:
+        found.append((len(others), settings.optim.epochs, epochs))
+        return Mock()
+
+    monkeypatch.setattr(out_of_fold, "fit", note)
+    monkeypatch.setattr(out_of_fold, "score", lambda model, items, shape: np.zeros((len(items), 3)))
+    out_of_fold.out_of_fold_scores(
+        rows, Mock(), tokenizer, taxonomy, settings, Bundle.open(bundle).shape, stopped, tmp_path
+    )
+    assert found == [(60, *lasts), (60, *lasts)]

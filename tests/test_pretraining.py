@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import zstandard
@@ -422,9 +423,13 @@ def test_kill_9_and_the_same_command_again_gives_the_same_weights_and_no_stray_f
 @pytest.mark.slow(reason="starts two processes that talk to each other")
 def test_torchrun_trains_on_two_processes(text: Path, tmp_path: Path) -> None:
     torchrun = ("torch.distributed.run", "--nproc-per-node", "2", "--standalone")
-    assert (
-        launch(text, tmp_path / "work", "phases=[{until: 1, length: 16, batch_size: 4}]", module=torchrun).wait() == 0
-    )
+    process = launch(text, tmp_path / "work", "phases=[{until: 1, length: 16, batch_size: 4}]", module=torchrun)
+    try:
+        assert process.wait(timeout=200) == 0
+    finally:  # ranks that wait for each other would outlive the test
+        for left in [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else []:
+            left.kill()
+        process.wait()
     curve = [json.loads(line) for line in (tmp_path / "work" / "loss.jsonl").read_text().splitlines()]
     assert [point["step"] for point in curve] == [4, 8, 12]
     assert all(math.isfinite(point["loss"]) for point in curve)

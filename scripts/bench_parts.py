@@ -37,7 +37,10 @@ def peak(job: Job) -> dict[str, float]:
 
 
 def work(job: Job) -> dict[str, float]:
-    """Floating-point operations of an item: matrix products of the layers over its tokens, padding not counted."""
+    """Floating-point operations of an item: matrix products of the layers over its tokens, padding not counted.
+
+    The last layer has keys and values of all tokens, and all else of the first one alone (`train/learning/first_position.py`).
+    """
     from tokenizers import Tokenizer
 
     bundle = Bundle.open()
@@ -49,7 +52,8 @@ def work(job: Job) -> dict[str, float]:
         text, path = (tokenizer.encode(t, add_special_tokens=False) for t in (row["text"], path_text(row["path"])))
         for ids, _ in cut(text.ids, path.ids, bundle.shape):
             n_tokens += len(ids)
-            total += layers * len(ids) * (2 * (4 * width**2 + 2 * width * ffn) + 4 * width * len(ids))
+            total += (layers - 1) * len(ids) * (2 * (4 * width**2 + 2 * width * ffn) + 4 * width * len(ids))
+            total += 2 * (len(ids) * 2 * width**2 + 2 * width**2 + 2 * width * ffn) + 4 * width * len(ids)
     return {"tokens": n_tokens / len(rows), "flop": total / len(rows)}
 
 

@@ -129,7 +129,16 @@ def test_item_rows_are_text_too_and_a_plan_is_a_document(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[1]", '{"plan": "甲"}', '{"text": 1}', '{"text": "x", "path": 1}', '{"text": "x", "path": [1]}']
+    "line",
+    [
+        "{",
+        "[1]",
+        '{"plan": "甲"}',
+        '{"text": 1}',
+        '{"text": "x", "path": 1}',
+        '{"text": "x", "path": "y"}',
+        '{"text": "x", "path": [1]}',
+    ],
 )
 def test_rows_that_hold_no_text_are_named_with_their_line(line: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "好。"}\n' + line, encoding="utf-8")

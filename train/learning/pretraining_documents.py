@@ -60,7 +60,7 @@ def read_documents(folder: Path) -> Iterator[Document]:
 
     Raises:
         NoText: the folder holds no text file.
-        BrokenFile: a file is not UTF-8, or not zstandard.
+        BrokenFile: a file is not UTF-8, not zstandard, or holds a line that is no item row.
     """
     seen: set[bytes] = set()
     for file in text_files(folder):
@@ -109,8 +109,10 @@ def _documents_of_rows(file: Path) -> Iterator[list[str]]:
 def _row(file: Path, at: int, line: str) -> tuple[str | int, list[str]]:
     try:
         row = json.loads(line)
-        plan, texts = row.get("plan", at), [*(row.get("path") or []), row["text"]]
-        return plan, [" ".join(text.split()) for text in texts]
+        path = row.get("path") or []
+        if not isinstance(path, list):
+            raise TypeError
+        return row.get("plan", at), [" ".join(text.split()) for text in [*path, row["text"]]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BrokenFile(file, f"line {at}: expected an item row, a JSON object with `text`") from None
 

@@ -70,12 +70,12 @@ class Runtime:
         except Exception as error:  # both libraries raise bare exceptions of their own making
             raise _unusable(bundle, error) from None
         self.precision = _precision(core)
-        # Compiling takes .2 s without the GIL, in which the first plan can be read.
-        starter = ThreadPoolExecutor(1)
-        self._compiled = starter.submit(_compile, bundle, core, network, self.precision, n_threads)
+        # Compiling takes .2 s without the GIL, in which the first plan can be read. Nearly every plan has an item that is unclear in bf16.
+        compiled = partial(_compile, bundle, core, network, n_threads=n_threads)
+        starter = ThreadPoolExecutor(2)
+        self._compiled = starter.submit(compiled, precision=self.precision)
+        self._exact = self._compiled if self.precision == "f32" else starter.submit(compiled, precision="f32")
         starter.shutdown(wait=False)
-        self._exact = partial(_compile, bundle, core, network, "f32", n_threads)
-        self._compiled_exact: Any = None
         self._remembered: OrderedDict[bytes, bytes] = OrderedDict()  # digest of an item: its scores
         self._lock = Lock()
 
@@ -150,8 +150,7 @@ class Runtime:
         if self.precision != "f32":
             unclear = np.flatnonzero(((scores > UNCLEAR) & (scores < 1 - UNCLEAR)).any(axis=1)).tolist()
             if unclear:
-                self._compiled_exact = self._compiled_exact or self._exact()
-                scores[unclear] = self._run(self._compiled_exact, [items[at] for at in unclear], EXACT_STEP)
+                scores[unclear] = self._run(self._exact.result(), [items[at] for at in unclear], EXACT_STEP)
         return scores
 
     def _run(self, queue: Any, items: Sequence[Sequence[Window]], step: int) -> NDArray[np.float64]:

@@ -172,6 +172,13 @@ def test_all_rows_that_cannot_be_scored_are_named_at_once():
     )
 
 
+def test_of_many_rows_that_cannot_be_scored_the_first_twenty_are_named():
+    with pytest.raises(
+        RowError, match=r"^30 rows cannot be scored .*p 20: not annotated \(no `labels`\); and 10 more$"
+    ):
+        label_matrix([{"plan": f"p {at}"} for at in range(1, 31)], KEYS)
+
+
 @pytest.mark.parametrize(
     ("gold", "scores", "cut"),
     [

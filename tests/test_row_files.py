@@ -120,7 +120,7 @@ TEXT, PLAN = pa.array(["甲"]), pa.array(["乙"])
         ({"plan": PLAN, "text": pa.array([1])}, "`text` must be text, is int64"),
         ({"plan": PLAN, "text": TEXT, "path": TEXT}, "`path` must be a list of headings, is string"),
         ({"plan": PLAN, "text": pa.array([" "])}, "1 rows break the row contract: `text` must be text in row 1"),
-        ({"plan": pa.array(["乙"] * 30), "text": pa.array([None] * 30, pa.string())}, "text in row 1, 2, .*, 20 and 10 more"),
+        ({"plan": pa.array(["乙"] * 30), "text": pa.array([None] * 30, pa.string())}, "text in row 1, 2, .*, 20, and 10 more"),
         ({"plan": PLAN[:0], "text": TEXT[:0]}, "no rows"),
     ],
 )  # fmt: skip

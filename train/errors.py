@@ -23,6 +23,7 @@ YaodianError                 the user's fault; the commands print it on stderr a
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 # Line ends, controls, marks that turn the direction of writing, halves of characters.
@@ -35,6 +36,12 @@ def shown(name: object) -> str:
     if text.isprintable():
         return text
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSHOWN else c for c in text)
+
+
+def listed(faults: Sequence[object], between: str = "; ", most: int = 20) -> str:
+    """Many faults on one line that can still be read: the first of them, and how many more there are."""
+    said = between.join(map(str, faults[:most]))
+    return f"{said}{between}and {len(faults) - most} more" if len(faults) > most else said
 
 
 class YaodianError(Exception):

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from train.errors import RowError
+from train.errors import RowError, listed
 from train.taxonomy import Taxonomy
 
 Row = dict[str, Any]
 CONTRACT = 1  # rows of another number do not mix with these
 COLUMNS = ("plan", "title", "year", "issuer", "number", "path", "text", "units", "labels", "scores")
-_SHOWN_FAULTS = 20
 _MAX_BYTES = 1 << 30  # a hundred times the starter corpus and more
 # Readers of JSON Lines that split as str.splitlines does would cut a row at these.
 _ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
@@ -61,10 +60,7 @@ def stream_rows(
                 n_rows += 1
                 yield row
     if faults:
-        more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
-        raise RowError(
-            f"{source}: {len(faults)} rows break the row contract: " + "; ".join(faults[:_SHOWN_FAULTS]) + more
-        )
+        raise RowError(f"{source}: {len(faults)} rows break the row contract: {listed(faults)}")
     if not n_rows:
         raise RowError(f"{source}: no {'annotated ' if annotated else ''}rows; expected JSON Lines, one item a line")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from train.errors import RowError
+from train.errors import RowError, listed
 from train.rows import Row
 
 BoolArray = npt.NDArray[np.bool_]
@@ -79,7 +79,7 @@ def label_matrix(rows: Sequence[Row], keys: Sequence[str]) -> BoolArray:
     """The rows' labels as an array of shape (n_items, n_themes), columns in the order of the keys.
 
     Raises:
-        RowError: rows that are not annotated, or have a label that is no key; all are named at once.
+        RowError: rows that are not annotated, or have a label that is no key; the first of them are named.
     """
     column, faults = {key: at for at, key in enumerate(keys)}, list[str]()
     matrix = np.zeros((len(rows), len(keys)), dtype=np.bool_)
@@ -92,7 +92,7 @@ def label_matrix(rows: Sequence[Row], keys: Sequence[str]) -> BoolArray:
         else:
             matrix[at, [column[label] for label in row["labels"]]] = True
     if faults:
-        raise RowError(f"{len(faults)} rows cannot be scored (themes are {', '.join(keys)}): " + "; ".join(faults))
+        raise RowError(f"{len(faults)} rows cannot be scored (themes are {', '.join(keys)}): {listed(faults)}")
     return matrix
 
 

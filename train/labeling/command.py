@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from train.errors import ConfigError
+from train.errors import ConfigError, listed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,7 +35,6 @@ TokenFile = Annotated[
 ProjectName = Annotated[str, typer.Option("--project", help="Title or number of the project.")]
 Labels = Annotated[Path | None, typer.Option("--labels", help="A taxonomy file; the six themes if left out.")]
 DEFAULT_PROJECT = "工作要点条目主题"  # also the title that `init` gives
-_SHOWN = 20
 
 
 @app.command()
@@ -134,8 +133,7 @@ def _say_pulled(pulled: Pulled, output: Path, rule: str) -> None:
     for fault in pulled.faults:
         say(f"{fault}; left out")
     if pulled.undecided:
-        shown = ", ".join(map(str, pulled.undecided[:_SHOWN])) + (", …" if len(pulled.undecided) > _SHOWN else "")
-        say(f"{len(pulled.undecided)} tasks left out, undecided by {rule}: {shown}")
+        say(f"{len(pulled.undecided)} tasks left out, undecided by {rule}: {listed(pulled.undecided, ', ')}")
     counts = [
         (pulled.n_items - pulled.n_annotated - pulled.n_cancelled - pulled.n_drafts, "not annotated"),
         (pulled.n_cancelled, "skipped"),

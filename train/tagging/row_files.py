@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.errors import InputError, MissingExtra, RowError
+from train.errors import InputError, MissingExtra, RowError, listed
 from train.rows import Row, stream_rows
 from train.tagging.tagger import Tagger
 from train.tagging.writers import open_writer
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".jsonl", ".parquet")
 # Rows in memory at a time and in a row group: enough to sort by length, some ten megabytes.
 _ROWS = 8192
-_SHOWN = 20
 
 
 def find_row_files(paths: Sequence[Path]) -> list[Path]:
@@ -127,9 +126,8 @@ def _items(table: pa.Table, file: Path, start: int) -> list[Row]:
     """What the tagger reads of each row; rows without text are all named."""
     texts = table.column("text").to_pylist()
     if bad := [start + at for at, text in enumerate(texts, 1) if not isinstance(text, str) or not text.strip()]:
-        more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         raise RowError(
-            f"{file}: {len(bad)} rows break the row contract: `text` must be text in row {', '.join(map(str, bad[:_SHOWN]))}{more}"
+            f"{file}: {len(bad)} rows break the row contract: `text` must be text in row {listed(bad, ', ')}"
         )
     paths = table.column("path").to_pylist() if "path" in table.schema.names else [[]] * len(texts)
     return [{"text": text, "path": path or []} for text, path in zip(texts, paths, strict=True)]

@@ -85,16 +85,23 @@ def test_cuts_are_fitted_on_calibrated_scores_and_tell_the_error_before_and_afte
     assert cuts.score_lines(["a"]).splitlines()[11].startswith('{"plan": "p1", "at": 1, "item": "')
 
 
-def test_the_thresholds_of_a_single_plan_are_its_best_cuts_as_no_resample_differs() -> None:
-    gold, scores = drawn(1.0, 0.0, 40)
-    assert bagged_thresholds(gold, scores, ["a"] * 40) == pytest.approx(best_thresholds(gold, scores))
+def test_the_thresholds_of_a_single_plan_are_its_best_cuts_drawn_to_one_half_as_no_resample_differs() -> None:
+    """With fifty items of a theme a cut at .8, whose odds are 4, becomes one at 2/3, whose odds are 2, the root of 4."""
+    scores = np.array([[0.9]] * 50 + [[0.7]] * 50)
+    gold = np.array([[True]] * 50 + [[False]] * 50)
+    assert best_thresholds(gold, scores) == [pytest.approx(0.8)]
+    assert bagged_thresholds(gold, scores, ["a"] * 100) == [pytest.approx(2 / 3)]
+
+
+def test_the_threshold_of_a_theme_without_items_is_one_half() -> None:
+    assert bagged_thresholds(np.zeros((4, 1), dtype=np.bool_), np.full((4, 1), 0.2), ["a"] * 4) == [0.5]
 
 
 def test_thresholds_are_the_mean_over_resamples_of_plans() -> None:
     """Alone, plan a is best cut at .3 and plan b at .7; drawn together, .7 costs a positive and .3 a negative, so that .3 is better."""
-    scores = np.array([[0.2], [0.4], [0.9], [0.6], [0.8], [0.95]])
-    gold = np.array([[False], [True], [True], [False], [True], [True]])
-    plans = ["a"] * 3 + ["b"] * 3
+    scores = np.array([[0.2], [0.4], [0.9], [0.6], [0.8], [0.95]] * 10_000)
+    gold = np.array([[False], [True], [True], [False], [True], [True]] * 10_000)
+    plans = (["a"] * 3 + ["b"] * 3) * 10_000
     (found,) = bagged_thresholds(gold, scores, plans)
     assert [best_thresholds(gold[part], scores[part]) for part in (slice(3), slice(3, 6), slice(6))] == [
         [pytest.approx(cut)] for cut in (0.3, 0.7, 0.3)

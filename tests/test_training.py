@@ -148,6 +148,20 @@ def test_a_bundle_opens_in_plain_transformers_and_plain_onnxruntime(trained: Pat
 
 
 @pytest.mark.slow(reason="trains a network")
+def test_plain_transformers_reads_text_and_headings_given_as_a_pair(trained: Path, gold: Path) -> None:
+    from transformers import AutoTokenizer
+
+    rows = [r for r in read_rows(gold) if len(r["text"]) < 36]  # those of one window
+    pairs = AutoTokenizer.from_pretrained(trained)(
+        [r["text"] for r in rows], ["/".join(r["path"]) for r in rows], padding=True, return_tensors="np"
+    )
+    windows = windows_of(trained, rows)
+    for name in ("input_ids", "attention_mask", "token_type_ids"):
+        np.testing.assert_array_equal(pairs[name], getattr(windows, name))
+    assert windows.token_type_ids.any()
+
+
+@pytest.mark.slow(reason="trains a network")
 def test_the_tagger_scores_as_training_does(trained: Path, gold: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD_ID, UNK_ID, CLS_ID, SEP_ID, MASK_ID = range(len(SPECIAL_TOKENS))
 _ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+# Without naming them, a tokenizer of no known class leaves out the segments, and text and headings would run into one.
+_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 
 _PREFIX = "##"
 _LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -68,7 +70,7 @@ def assemble_tokenizer(tokens: list[str]) -> Tokenizer:
     )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:0 [SEP]:0",  # pretraining knows one segment type
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",  # the heading path, in fine-tuning; pretraining knows one segment
         special_tokens=[("[CLS]", CLS_ID), ("[SEP]", SEP_ID)],
     )
     tokenizer.decoder = decoders.WordPiece(prefix=_PREFIX)
@@ -86,7 +88,9 @@ def as_pretrained(tokenizer: Tokenizer, max_length: int) -> PreTrainedTokenizerF
     from transformers import PreTrainedTokenizerFast
 
     roles: dict[str, Any] = dict(zip(_ROLES, SPECIAL_TOKENS, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=max_length, **roles)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=max_length, model_input_names=_INPUTS, **roles
+    )
 
 
 def save_pretrained_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Path) -> None:
@@ -99,8 +103,8 @@ def save_pretrained_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Pat
     """
     tokenizer.save(str(folder / "tokenizer.json"))
     # The class name that both transformers 4 and 5 know; 5 itself would write one that 4 does not.
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
-    config |= dict(zip(_ROLES, SPECIAL_TOKENS, strict=True))
+    config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
+    config |= {"model_input_names": _INPUTS} | dict(zip(_ROLES, SPECIAL_TOKENS, strict=True))
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

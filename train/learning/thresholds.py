@@ -19,7 +19,7 @@ from train.rows import Row, content_id
 from train.tagging.bundle import Bundle
 
 _RESAMPLES = 50
-# Items of a theme at which its cut is trusted as much as one half is: `docs/experiments.md` has 25 to 200 beside each other.
+# Items of a theme at which its cut is trusted as much as one half is: `docs/experiments.md` has 0, 50 and 200 beside each other.
 _PRIOR = 50
 
 

@@ -123,7 +123,7 @@ def _tagged(table: pa.Table, file: Path, start: int, tagger: Tagger) -> pa.Table
 
 
 def _items(table: pa.Table, file: Path, start: int) -> list[Row]:
-    """What the tagger reads of each row; rows without text are all named."""
+    """What the tagger reads of each row; of rows without text the first are named."""
     texts = table.column("text").to_pylist()
     if bad := [start + at for at, text in enumerate(texts, 1) if not isinstance(text, str) or not text.strip()]:
         raise RowError(

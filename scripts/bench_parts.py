@@ -39,7 +39,7 @@ def peak(job: Job) -> dict[str, float]:
 def work(job: Job) -> dict[str, float]:
     """Floating-point operations of an item: matrix products of the layers over its tokens, padding not counted.
 
-    The last layer has keys and values of all tokens, and all else of the first one alone (`train/learning/first_position.py`).
+    The last layer computes the first token alone, and no keys or values (`train/learning/first_position.py`).
     """
     from tokenizers import Tokenizer
 
@@ -47,13 +47,14 @@ def work(job: Job) -> dict[str, float]:
     tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
     config = json.loads((bundle.folder / "config.json").read_text(encoding="utf-8"))
     layers, width, ffn = (config[k] for k in ("num_hidden_layers", "hidden_size", "intermediate_size"))
+    heads = config["num_attention_heads"]
     total, n_tokens, rows = 0.0, 0, read_rows(job["rows"])
     for row in rows:
         text, path = (tokenizer.encode(t, add_special_tokens=False) for t in (row["text"], path_text(row["path"])))
         for ids, _ in cut(text.ids, path.ids, bundle.shape):
             n_tokens += len(ids)
             total += (layers - 1) * len(ids) * (2 * (4 * width**2 + 2 * width * ffn) + 4 * width * len(ids))
-            total += 2 * (len(ids) * 2 * width**2 + 2 * width**2 + 2 * width * ffn) + 4 * width * len(ids)
+            total += 2 * (4 * width**2 + 2 * width * ffn) + 4 * heads * width * len(ids)
     return {"tokens": n_tokens / len(rows), "flop": total / len(rows)}
 
 

@@ -104,13 +104,17 @@ def make_bundle(folder: Path, taxonomy: Taxonomy) -> Path:
         helper.make_node("Cast", ["nothing"], ["zero"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["zero", "last"], ["zeros"]),
         helper.make_node("Add", ["each", "zeros"], ["sum"]),
-        helper.make_node("ReduceMax", ["sum", "second"], ["logits"], keepdims=0),
+        helper.make_node("Identity", ["sum"], [layout.STATES]),
+        helper.make_node("ReduceMax", [layout.STATES, "second"], [layout.LOGITS], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes,
         "characters",
         [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "length"]) for n in names],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(POOLS)])],
+        [
+            helper.make_tensor_value_info(layout.LOGITS, TensorProto.FLOAT, ["batch", len(POOLS)]),
+            helper.make_tensor_value_info(layout.STATES, TensorProto.FLOAT, ["batch", "length", len(POOLS)]),
+        ],
         [numpy_helper.from_array(np.array(v), k) for k, v in (("table", table), ("last", [2]), ("second", [1]))],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -11,7 +11,7 @@ from transformers import (
     ElectraForSequenceClassification,
 )
 
-from train.learning.first_position import FirstPositionLayer, compute_first_position_only
+from train.learning.first_position import FirstPositionLayer, absorb_keys_and_values, compute_first_position_only
 
 SHAPE = {
     "vocab_size": 60,
@@ -57,6 +57,25 @@ def test_logits_and_gradients_are_those_of_the_whole_layer(attention: str, padde
     assert list(gradients[0]) == list(gradients[1])
     for name, weight in gradients[0].items():
         torch.testing.assert_close(weight.grad, gradients[1][name].grad, atol=1e-5, rtol=1e-4)
+
+
+def test_logits_are_the_same_without_keys_and_values() -> None:
+    whole: Any = classifier()
+    for weights in whole.parameters():
+        torch.nn.init.normal_(weights, std=0.3)  # biases too, which are 0 in a new network
+    absorbed: Any = copy.deepcopy(whole)
+    assert not absorb_keys_and_values(absorbed)  # not before the last layer computes its first position only
+    compute_first_position_only(absorbed)
+    assert absorb_keys_and_values(absorbed)
+    last = absorbed.bert.encoder.layer[-1].attention.self
+    last.key.forward = last.value.forward = None  # neither is called
+    batch = windows()
+    mask = (1 - batch["attention_mask"][:, None, None].float()) * -1e4
+    with torch.inference_mode():
+        torch.testing.assert_close(absorbed(**batch).logits, whole(**batch).logits, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            absorbed(**batch | {"attention_mask": mask}).logits, whole(**batch).logits, atol=1e-5, rtol=1e-5
+        )
 
 
 def test_the_last_layer_returns_one_position() -> None:

@@ -72,7 +72,7 @@ class Cut(Exception):
 
 @pytest.fixture(autouse=True)
 def plan_by_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs in this process tag one plan at a time, so that they can be cut between any two; those in processes of their own tag as always."""
+    """Jobs in this process tag one plan at a time, so that they can be cut between any two."""
     monkeypatch.setattr(batch, "TOGETHER", 1)
 
 
@@ -292,7 +292,9 @@ def test_what_an_earlier_run_wrote_into_the_folder_is_no_plan(run: Run, plans: P
 
 
 def start(plans: Path, out: Path, bundle: Path, *options: str) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "train.cli", "tag", str(plans), "-o", str(out), "--model", str(bundle), *options]
+    """A job in a process of its own, which tags a hundred items at a time, so that its journal grows in steps."""
+    code = "from train import batch, cli; batch.TOGETHER = 100; cli.main()"
+    line = [sys.executable, "-c", code, "tag", str(plans), "-o", str(out), "--model", str(bundle), *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(line, stderr=subprocess.PIPE, env=environment, cwd=out.parent)
 

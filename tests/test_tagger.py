@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import train
 from train import Tagger, read_plan
 from train.errors import BrokenFile, BundleError, InputError
 from train.rows import Row
+from train.tagging import bundle as layout
 from train.tagging import runtime
 from train.tagging.runtime import Runtime
 
@@ -106,6 +108,20 @@ def test_a_network_that_does_not_compile_is_said_when_it_is_first_needed(
     with pytest.raises(BundleError, match=r"^\S+: cannot be loaded \(") as stop:
         tagger.tag(["路"])
     assert "\n" not in str(stop.value)
+
+
+def test_a_network_without_the_outputs_of_today_is_named(bundle: Path, tmp_path: Path) -> None:
+    import onnx
+
+    old = shutil.copytree(bundle, tmp_path / "old")
+    network = onnx.load(old / layout.MODEL)
+    del network.graph.output[1]
+    onnx.save(network, old / layout.MODEL)
+    layout.seal(old, [p.name for p in old.iterdir() if p.name != layout.DIGESTS])
+    with pytest.raises(
+        BundleError, match=r"old: model.onnx has no output named states; it is of another version, train it again"
+    ):
+        Tagger.load(old)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from train.plans.repair import Repairs
 from train.rows import CONTRACT, dump_row
 from train.tagging.writers import open_writer
 
-# Items that are tagged in one go, in whole plans: a quarter of a second on two cores. Plans of three items took 36 ms of CPU by themselves, 23 so.
-TOGETHER = 128
+# Items that are tagged in one go, in whole plans: one to two seconds on two cores, which is what a kill costs. By 128 they take a quarter longer.
+TOGETHER = 1024
 
 _CONSOLE = Console(stderr=True)
 

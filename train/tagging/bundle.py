@@ -32,6 +32,7 @@ MODEL, TOKENIZER, TAXONOMY, THRESHOLDS = "model.onnx", "tokenizer.json", "taxono
 WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS, OUT_OF_FOLD = (
     "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml", "out_of_fold.jsonl",
 )  # fmt: skip
+LOGITS, STATES = "logits", "states"  # outputs of the network: the hidden states are what its head makes the logits of
 _NEEDED = (MODEL, TOKENIZER, TAXONOMY, THRESHOLDS, WINDOWS, DIGESTS)
 _MAX_BYTES = {MODEL: 2 << 30, "model.safetensors": 8 << 30}  # ONNX ends at 2 GiB without files beside it
 _MAX_OTHER = 256 << 20

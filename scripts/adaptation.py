@@ -53,7 +53,7 @@ def main() -> None:
         for n_plans in arguments.take:
             own = [r for r in new if r["plan"] in set(names[:n_plans])]
             write_rows(Path(folder) / "own.jsonl", own)
-            few = ["experiment=adapt", "init=base", "data.path=own.jsonl"]
+            few = ["experiment=adapt", "init=base", "data.path=own.jsonl", "data.rehearsal=base.jsonl"]
             point = {"plans": n_plans, "items": len(own), "adapted": _train(folder, f"adapted{n_plans}", *few)}
             point["from_encoder"] = (
                 _train(folder, f"scratch{n_plans}", "data={path: own.jsonl, validation: 0.3, n_folds: 0}")

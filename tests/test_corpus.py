@@ -52,6 +52,55 @@ def test_a_corpus_that_repeats_itself_says_that_nothing_is_left(taxonomy: Taxono
         )
 
 
+def test_rows_to_rehearse_are_drawn_by_the_number_of_training_rows_and_the_seed(
+    rows: list[Row], taxonomy: Taxonomy
+) -> None:
+    other = [r | {"text": r["text"] + "别处"} for r in invented_rows(40, 12, seed=3)]
+
+    def drawn(seed: int = 1, most: int = 10_000, given: list[Row] = other) -> Corpus:
+        return build_corpus(
+            rows[:36],
+            taxonomy,
+            held_out=TEST,
+            validation=0.0,
+            leakage="allow",
+            seed=seed,
+            rehearsal=given,
+            n_rehearsal=most,
+        )
+
+    corpus = drawn()
+    assert len(corpus.train) == 12  # of three plans two are held out
+    assert len(corpus.rehearsal) == 120
+    assert {r["plan"].split("/")[0] for r in corpus.rehearsal} == {"rehearsal"}  # plans may have the same names
+    assert {r["text"] for r in corpus.rehearsal} <= {r["text"] for r in other}
+    assert corpus.split.train == ["甲2县2025.docx"]
+    assert len(corpus.test) == 24
+    assert drawn().rehearsal == corpus.rehearsal != drawn(seed=2).rehearsal
+    assert len(drawn(most=50).rehearsal) == 50
+    assert len(drawn(given=other[:7]).rehearsal) == 7
+    assert corpus.digest == digest([*rows[:36], *other]) != drawn(given=[]).digest
+
+
+def test_what_nearly_repeats_a_held_out_item_is_not_rehearsed_either(leaking: list[Row], taxonomy: Taxonomy) -> None:
+    rows = [r for r in leaking if r["plan"] in (*TEST, "甲2县2025.docx")]
+    corpus = build_corpus(
+        rows, taxonomy, held_out=TEST, validation=0.0, leakage="drop", seed=1, rehearsal=leaking[60:72], n_rehearsal=99
+    )
+    assert [(r["plan"], r["number"]) for r in corpus.dropped] == [("rehearsal/甲5县2025.docx", "1.")]
+    assert (len(corpus.rehearsal), len(corpus.train), len(corpus.repeated)) == (11, 12, 2)
+
+
+def test_a_theme_that_only_the_rehearsal_has_is_learned_from(rows: list[Row], taxonomy: Taxonomy) -> None:
+    own = [r | {"labels": ["roads"]} for r in rows[:12]]
+    with pytest.raises(SplitError, match="no training example of water, schools"):
+        build_corpus(own, taxonomy, held_out=0.0, validation=0.0, leakage="allow", seed=1)
+    corpus = build_corpus(
+        own, taxonomy, held_out=0.0, validation=0.0, leakage="allow", seed=1, rehearsal=rows[12:], n_rehearsal=99
+    )
+    assert len(corpus.rehearsal) == 99
+
+
 def test_a_theme_whose_only_training_examples_were_repeats_is_named(leaking: list[Row], taxonomy: Taxonomy) -> None:
     copied = build(leaking, taxonomy).dropped[0]["text"]
     rows = [r | {"labels": ["schools", "roads"] if r["text"] == copied else ["water", "roads"]} for r in leaking]

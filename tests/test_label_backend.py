@@ -235,6 +235,7 @@ def test_retraining_goes_on_from_the_weights_that_are_served_as_a_few_plans_allo
     given = json.loads((tmp_path / "settings.json").read_text())
     assert given["init"] == f"'{weighty}'"
     assert given["experiment"] == (own or ["experiment=adapt"])[0].split("=")[1]
+    assert given.get("data.rehearsal") == (None if own else "null")  # the starter corpus is of other themes
 
 
 @pytest.mark.usefixtures("_pulled")

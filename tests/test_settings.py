@@ -67,8 +67,8 @@ def test_an_experiment_wins_over_the_groups_and_the_command_line_over_both() -> 
 BAD = {
     "encoder": {"n_layers": 0, "width": 65, "n_heads": 2, "ffn_width": 0, "max_length": 8, "dropout": 1.0,
                 "attention_dropout": 1.0, "head_dropout": -0.1},
-    "data": {"path": "''", "held_out": 1.5, "validation": 1, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "joining": 1.1, "max_path": 200,
-             "overlap": 100},
+    "data": {"path": "''", "held_out": 1.5, "validation": 1, "n_folds": 1, "leakage": "maybe", "heading_dropout": -0.1, "joining": 1.1, "rehearsal_items": 0,
+             "max_path": 200, "overlap": 100},
     "optim": {"epochs": 0, "min_steps": -1, "batch_size": 0, "lr": 0, "head_lr": 2, "weight_decay": -1, "warmup": 1, "patience": 0, "max_grad_norm": -1},
     "run": {"dir": "''", "seed": -1, "precision": "fp8", "n_threads": 0, "report_to": "wandb"},
 }  # fmt: skip
@@ -78,6 +78,7 @@ FREE = {
     "encoder.n_heads",
     "data.headings",
     "data.plan_key",
+    "data.rehearsal",
     "run.sample",
     "run.progress",
     "labels",
@@ -136,6 +137,7 @@ def test_no_setting_is_without_a_rule() -> None:
             "data={validation: 0, n_folds: 0}",
             "data.validation must be above 0 where data.n_folds is 0 and no init gives thresholds",
         ),
+        ("data.rehearsal=builtin", "data.n_folds must be 0 where data.rehearsal is given, got 2"),
         ("+optim.momentum=1", "momentum"),
         ("optim.lr=nan", "optim.lr must be between 0 and 1, got nan"),
         ("encoder.n_heads=0", "encoder.n_heads must be at least 1, got 0"),

@@ -292,6 +292,31 @@ def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
     assert cuts[0] == cuts[1]
 
 
+@pytest.mark.slow(reason="trains a network")
+def test_adapting_rehearses_rows_but_none_that_the_bundle_was_measured_on(
+    trained: Path, inputs: list[str], rows: Any, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "own.jsonl", [r | {"plan": "own", "text": "本地" + r["text"]} for r in rows[:8]])
+    write_rows(tmp_path / "known.jsonl", rows)
+    measured = json.loads((trained / "split.json").read_text(encoding="utf-8"))["test"]
+    assert measured
+    shared = [
+        inputs[0],
+        *TINY,
+        f"init={trained}",
+        "experiment=adapt",
+        "data={n_folds: 0, validation: 0.0, path: own.jsonl}",
+        "optim.epochs=1",
+    ]
+    train(tmp_path, *shared, "data.rehearsal=known.jsonl", "run.dir=runs/own")
+    n_known = sum(r["plan"] not in measured for r in rows)
+    card = (tmp_path / "runs" / "own" / "README.md").read_text(encoding="utf-8")
+    assert "- training: 1 plans, 8 items" in card
+    assert f"- rehearsal: {min(80, n_known)} items drawn from `known.jsonl`" in card
+    said = refused(tmp_path, *shared, "data.rehearsal=builtin", "run.dir=runs/other")
+    assert "data.rehearsal=builtin has the six themes of labels/taxonomy.yaml; for others give rows of theirs" in said
+
+
 @pytest.mark.slow(reason="starts two processes that talk to each other")
 def test_two_processes_measure_what_one_does(inputs: list[str], tmp_path: Path) -> None:
     same = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 LEAKAGE = ("report", "drop", "allow")
+# Rows of rehearsal for each row of one's own: 3 give half of what 10 give for one plan (`docs/experiments.md`).
+REHEARSED = 10
+_REHEARSAL = "rehearsal"
 
 
 @dataclass(slots=True)
@@ -26,15 +30,17 @@ class Corpus:
     Attributes:
         train, validation, test: rows.
         split: the plans of each part.
+        rehearsal: rows of another corpus that are trained on beside one's own, so that a network keeps what it knew.
         repeated: indices into `test` of items that nearly repeat an item of the other two parts, before any was dropped.
-        dropped: rows left out of training and validation because they nearly repeat a test item.
-        digest: SHA-256 over all rows that were given, in order.
+        dropped: rows left out of training, rehearsal and validation because they nearly repeat a test item.
+        digest: SHA-256 over all rows that were given, in order, those to rehearse last.
     """
 
     train: list[Row]
     validation: list[Row]
     test: list[Row]
     split: Split
+    rehearsal: list[Row] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
     dropped: list[Row] = field(default_factory=list)
     digest: str = ""
@@ -64,32 +70,40 @@ def build_corpus(
     validation: float,
     leakage: str,
     seed: int,
+    rehearsal: Sequence[Row] = (),
+    n_rehearsal: int = 0,
 ) -> Corpus:
     """Splits rows by plan and treats what nearly repeats a held-out item.
 
     Args:
-        rows: annotated rows.
+        rows: annotated rows; two plans of one name are one plan.
         taxonomy: the themes.
         held_out: plans by name, or a share of the items.
         validation: share of the rest for early stopping.
         leakage: "drop" leaves near-repeats of test items out of training and validation; "report" and "allow" keep them,
             "report" counting them.
-        seed: of the split.
+        seed: of the split and of what is drawn.
+        rehearsal: rows that some are drawn from to be trained on too, `REHEARSED` for each training row, `n_rehearsal` at most.
 
     Raises:
         SplitError: plans cannot be split as asked.
     """
     if leakage not in LEAKAGE:
         raise SplitError(f"data.leakage is one of {', '.join(LEAKAGE)}, not {leakage!r}")
-    split = split_plans(rows, taxonomy, held_out=held_out, validation=validation, seed=seed)
+    known = {label for row in rehearsal for label in row["labels"]}
+    split = split_plans(rows, taxonomy, held_out=held_out, validation=validation, seed=seed, elsewhere=known)
     places = {n: part for part in ("train", "validation", "test") for n in getattr(split, part)}
+    n_own = sum(places[row["plan"]] == "train" for row in rows)
+    drawn = random.Random(seed).sample(rehearsal, min(len(rehearsal), REHEARSED * n_own, n_rehearsal))
+    given, rows = rows, [*rows, *(row | {"plan": f"{_REHEARSAL}/{row['plan']}"} for row in drawn)]
+    places |= {row["plan"]: _REHEARSAL for row in rows[len(given) :]}
     in_test = [at for at, row in enumerate(rows) if places[row["plan"]] == "test"]
     pairs = near_duplicates(rows) if leakage != "allow" and in_test else []
     crossing = [
         (a, b) if places[rows[b]["plan"]] == "test" else (b, a) for a, b, _ in pairs if _crosses(a, b, rows, places)
     ]
     drop = {a for a, _ in crossing} if leakage == "drop" else set()
-    parts: dict[str, list[Row]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[Row]] = {"train": [], "validation": [], "test": [], _REHEARSAL: []}
     for at, row in enumerate(rows):
         if at not in drop:
             parts[places[row["plan"]]].append(row)
@@ -100,7 +114,7 @@ def build_corpus(
         split=split,
         repeated=[at for at, source in enumerate(in_test) if source in repeated],
         dropped=[rows[a] for a in sorted(drop)],
-        digest=digest(rows),
+        digest=digest([*given, *rehearsal]),
     )
 
 
@@ -113,7 +127,7 @@ def _require_something(parts: dict[str, list[Row]], n_dropped: int, taxonomy: Ta
     advice = f"after {n_dropped} near-repeats of held-out items were dropped: hold out other plans (data.held_out) or set data.leakage=report"
     if empty := [name for name in ("train", "validation")[: 1 + validates] if not parts[name]]:
         raise SplitError(f"nothing is left of {' and '.join(empty)} {advice}")
-    seen = {label for row in parts["train"] for label in row["labels"]}
+    seen = {label for row in [*parts["train"], *parts[_REHEARSAL]] for label in row["labels"]}
     if missing := [k for k in taxonomy.keys if k not in seen]:
         raise SplitError(f"no training example of {', '.join(missing)} {advice}")
 

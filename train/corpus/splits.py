@@ -7,7 +7,7 @@ the theme with the fewest items left to place goes first; the plan with most of 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -29,7 +29,13 @@ class Split:
 
 
 def split_plans(
-    rows: Sequence[Row], taxonomy: Taxonomy, *, held_out: list[str] | float, validation: float, seed: int
+    rows: Sequence[Row],
+    taxonomy: Taxonomy,
+    *,
+    held_out: list[str] | float,
+    validation: float,
+    seed: int,
+    elsewhere: Collection[str] = (),
 ) -> Split:
     """Splits annotated rows by plan.
 
@@ -39,6 +45,7 @@ def split_plans(
         held_out: names of the plans to hold out, or the share of items, 0 ≤ share < 1.
         validation: share of the remaining items that early stopping looks at, 0 ≤ share < 1.
         seed: breaks ties.
+        elsewhere: themes that training has examples of beside these rows.
 
     Raises:
         SplitError: too few plans, a named plan that is not there, or a theme without an example in the training part.
@@ -59,7 +66,7 @@ def split_plans(
     chosen = _share(rows, taxonomy, rest, validation, seed + 1) if validation else []
     validated = set(chosen)
     split = Split([n for n in rest if n not in validated], chosen, test)
-    _require_examples(rows, taxonomy, split.train, "training")
+    _require_examples(rows, [k for k in taxonomy.keys if k not in elsewhere], split.train, "training")
     return split
 
 
@@ -77,7 +84,7 @@ def fold_plans(rows: Sequence[Row], taxonomy: Taxonomy, n_folds: int, seed: int)
     folds = deal(rows, taxonomy, names, [Fraction(1, n_folds)] * n_folds, seed)
     for at, fold in enumerate(folds):
         inside = set(fold)
-        _require_examples(rows, taxonomy, [n for n in names if n not in inside], f"fold {at + 1}'s training")
+        _require_examples(rows, taxonomy.keys, [n for n in names if n not in inside], f"fold {at + 1}'s training")
     return folds
 
 
@@ -129,10 +136,10 @@ def _share(rows: Sequence[Row], taxonomy: Taxonomy, names: list[str], share: flo
     return deal(rows, taxonomy, names, [part, 1 - part], seed)[0]
 
 
-def _require_examples(rows: Sequence[Row], taxonomy: Taxonomy, plans: list[str], part: str) -> None:
+def _require_examples(rows: Sequence[Row], themes: list[str], plans: list[str], part: str) -> None:
     inside = set(plans)
     seen = {label for row in rows if row["plan"] in inside for label in row["labels"]}
-    if missing := [k for k in taxonomy.keys if k not in seen]:
+    if missing := [k for k in themes if k not in seen]:
         raise SplitError(
             f"no {part} example of {', '.join(missing)}: hold out other plans (data.held_out), annotate more, or drop the theme"
         )

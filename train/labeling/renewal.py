@@ -16,6 +16,7 @@ from train.errors import ConfigError, YaodianError
 from train.labeling.served import Served
 from train.tagging import Tagger
 from train.tagging import bundle as layout
+from train.taxonomy import Taxonomy
 
 _LOG = logging.getLogger("yaodian.serve")
 _POINTER = "served.json"
@@ -94,6 +95,8 @@ class Renewal:
             settings.append(f"init={_quoted(current)}")
             if not any(o.startswith("experiment=") for o in self._overrides):
                 settings.append("experiment=adapt")  # the first answers are of too few plans to hold some out
+                if self._served.tagger.bundle.taxonomy.keys != Taxonomy.load().keys:
+                    settings.append("data.rehearsal=null")  # the starter corpus is of other themes
         self._command([*self._train, *settings, "run.progress=false", *self._overrides], (0,))
         return Tagger.load(folder)
 

@@ -30,7 +30,8 @@ def model_card(
         "## 数据 Data", "",
         f"- rows: `{settings.data.path}`, SHA-256 `{corpus.digest}`",
         *(f"- {name}: {len(plan_names(part))} plans, {len(part)} items" for name, part in
-          (("training", corpus.train), ("validation", corpus.validation), ("held out", corpus.test))), "",
+          (("training", corpus.train), ("validation", corpus.validation), ("held out", corpus.test))),
+        *([f"- rehearsal: {len(corpus.rehearsal)} items drawn from `{settings.data.rehearsal}`"] if corpus.rehearsal else []), "",
         "## 训练 Training", "",
         f"- encoder: {settings.encoder.name} (`{settings.init or settings.encoder.path}`), windows of {settings.encoder.max_length} tokens, "
         f"headings {'shown' if settings.data.headings else 'not shown'}, hidden with probability {settings.data.heading_dropout}, "

@@ -62,12 +62,13 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
     settings.check()
     folder = settings.folder
     taxonomy, rows, held_out = _rows(settings)
-    recorded = _recorded(settings, taxonomy, rows)
+    rehearsal = _rehearsal(settings, taxonomy)
+    recorded = _recorded(settings, taxonomy, [*rows, *rehearsal])
     if (folder / layout.DIGESTS).is_file():
         _require_same(recorded, folder)
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
-    material = _material(settings, taxonomy, rows, held_out)
+    material = _material(settings, taxonomy, rows, held_out, rehearsal)
     model = material.make()
     _start(recorded, folder)
     fitted, cuts = _fit(settings, material, model)
@@ -83,14 +84,32 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
 def _rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row], list[str] | float]:
     """The taxonomy, all rows, and which plans are held out; plans of a held-out file are told apart by its name."""
     taxonomy, data = Taxonomy.load(settings.labels), settings.data
-    source = resource("data") / "starter" if data.path == BUILTIN else data.path
-    rows = read_rows(source, taxonomy, annotated=True, plan_key=data.plan_key)
+    rows = read_rows(_source(data.path), taxonomy, annotated=True, plan_key=data.plan_key)
     if not isinstance(data.held_out, str):
         return taxonomy, rows, data.held_out
     test = read_rows(data.held_out, taxonomy, annotated=True, plan_key=data.plan_key)
     for row in test:
         row["plan"] = f"{Path(data.held_out).name}/{row['plan']}"
     return taxonomy, [*rows, *test], plan_names(test)
+
+
+def _rehearsal(settings: TrainSettings, taxonomy: Taxonomy) -> list[Row]:
+    """What may be rehearsed: no plan that the bundle gone on from was measured on, so that its measure stays one."""
+    data = settings.data
+    if data.rehearsal is None:
+        return []
+    if data.rehearsal == BUILTIN and taxonomy.keys != Taxonomy.load().keys:
+        raise ConfigError(
+            "data.rehearsal=builtin has the six themes of labels/taxonomy.yaml; for others give rows of theirs, or data.rehearsal=null"
+        )
+    rows = read_rows(_source(data.rehearsal), taxonomy, annotated=True, plan_key=data.plan_key)
+    split = Path(settings.init or "") / layout.SPLIT
+    measured = json.loads(split.read_text(encoding="utf-8"))["test"] if split.is_file() else []
+    return [row for row in rows if row["plan"] not in measured]
+
+
+def _source(path: str) -> str | Path:
+    return resource("data") / "starter" if path == BUILTIN else path
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -108,14 +127,23 @@ def _prepare(settings: TrainSettings) -> None:
         torch.set_num_threads(settings.run.n_threads)
 
 
-def _material(settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row], held_out: list[str] | float) -> Material:
+def _material(
+    settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row], held_out: list[str] | float, rehearsal: list[Row]
+) -> Material:
     from transformers import set_seed
 
     from train.learning.encoder import find_encoder, load_model, load_tokenizer, window_shape
 
     data = settings.data
     corpus = build_corpus(
-        rows, taxonomy, held_out=held_out, validation=data.validation, leakage=data.leakage, seed=settings.run.seed
+        rows,
+        taxonomy,
+        held_out=held_out,
+        validation=data.validation,
+        leakage=data.leakage,
+        seed=settings.run.seed,
+        rehearsal=rehearsal,
+        n_rehearsal=data.rehearsal_items,
     )
     if data.n_folds:  # a theme that a fold lacks is said before hours of training, not after
         fold_plans([*corpus.train, *corpus.validation], taxonomy, data.n_folds, settings.run.seed)
@@ -139,11 +167,12 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     from train.learning.thresholds import Cuts
 
     corpus, taxonomy, tokenizer, shape = material.corpus, material.taxonomy, material.tokenizer, material.shape
-    epochs = settings.optim.epochs_for(len(corpus.train))
+    training = [*corpus.train, *corpus.rehearsal]
+    epochs = settings.optim.epochs_for(len(training))
     settings = replace(settings, optim=replace(settings.optim, epochs=epochs))
     validation = ItemDataset(corpus.validation, tokenizer, taxonomy) if corpus.validation else None
     work = settings.folder / _WORK
-    fitted = fit(model, ItemDataset(corpus.train, tokenizer, taxonomy), validation, settings, shape, work / "main")
+    fitted = fit(model, ItemDataset(training, tokenizer, taxonomy), validation, settings, shape, work / "main")
     round_weights(fitted.model)
     if settings.data.n_folds:
         rows = [*corpus.train, *corpus.validation]

@@ -50,6 +50,8 @@ class DataSettings:
     headings: bool
     heading_dropout: float
     joining: float
+    rehearsal: str | None
+    rehearsal_items: int
     max_path: int
     overlap: int
 
@@ -154,6 +156,8 @@ def _data_rules(settings: TrainSettings) -> list[Rule]:
         (d.leakage in LEAKAGE, "data.leakage", "one of " + ", ".join(LEAKAGE), d.leakage),
         (0 <= d.heading_dropout <= 1, "data.heading_dropout", "a probability", d.heading_dropout),
         (0 <= d.joining <= 1, "data.joining", "a probability", d.joining),
+        (d.rehearsal is None or d.n_folds == 0, "data.n_folds", "0 where data.rehearsal is given", d.n_folds),
+        (d.rehearsal_items >= 1, "data.rehearsal_items", "at least 1", d.rehearsal_items),
         (0 <= d.max_path <= length // 2, "data.max_path", "0 to half of encoder.max_length", d.max_path),
         (0 <= d.overlap < max(1, length // 4), "data.overlap", "0 to a quarter of encoder.max_length", d.overlap),
     ]

@@ -41,9 +41,10 @@ def yaodian(rows: list[Row], job: Job) -> Iterator[None]:
 
 
 def yaodian_single(rows: list[Row], job: Job) -> Iterator[None]:
-    """The Tagger, an item at a time."""
+    """The Tagger, an item at a time, in the warm-up too: a batch of one has kernels of its own for each length."""
     tagger = Tagger.load()
-    tagger.tag(["预热" + row["text"][::-1] for row in rows[:_WARM]])
+    for row in rows[:_WARM]:
+        tagger.tag(["预热" + row["text"][::-1]])
     yield
     for row in rows:
         tagger.tag_rows([row])

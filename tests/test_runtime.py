@@ -35,6 +35,8 @@ mixed = random.Random(1).sample(order, len(order))
 print(differ([order]), differ([mixed]), differ([mixed[at : at + 7] for at in range(0, len(rows), 7)]))
 runtime.BATCH_TOKENS = 4096
 print(differ([order]))
+runtime.LENGTH_STEP = 128
+print(differ([order]))
 """
 
 
@@ -55,7 +57,28 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow(reason="computes the shipped network with three instruction sets")
 @pytest.mark.parametrize("isa", ISAS)
 def test_scores_are_the_same_to_the_last_bit_in_any_company(isa: str, some: Path) -> None:
-    assert in_process(isa, "-c", COMPANY, str(some)).split() == ["0"] * 4
+    assert in_process(isa, "-c", COMPANY, str(some)).split() == ["0"] * 5
+
+
+@pytest.mark.parametrize(
+    ("lengths", "max_length", "batches"),
+    [
+        ([], 256, []),
+        ([3], 256, [[0]]),
+        (
+            [10, 256, 250, 200, 256, 12],
+            256,
+            [[1, 4, 2, 3], [5, 0]],
+        ),  # four of 256 tokens fill a batch; the fifth is padded to 16
+        ([100] * 12, 256, [list(range(9)), [9, 10, 11]]),  # nine of 112
+        ([250, 245, 240, 10], 250, [[0, 1], [2, 3]]),  # padding to 250 would not be to a multiple of 16
+    ],
+)
+def test_windows_of_about_one_length_fill_batches_the_longest_first(
+    lengths: list[int], max_length: int, batches: list[list[int]]
+) -> None:
+    windows = [([5] * n, n) for n in lengths]
+    assert list(runtime._batches(windows, max_length)) == batches
 
 
 @pytest.mark.slow(reason="computes the shipped network in torch too")

@@ -1,8 +1,7 @@
 """Runs a bundle's network without torch: tokenise, cut, infer, pool.
 
-The scores of an item depend on its text, its headings, the bundle and the machine alone, not on what is tagged beside it: a window is padded to
-the next multiple of 16 of its own length and shares a batch with windows of that length only, and OpenVINO computes a row alike in batches of any
-size (`docs/performance.md` has the measurements).
+The scores of an item depend on its text, its headings, the bundle and the machine alone, not on what is tagged beside it: OpenVINO computes a
+row alike in batches of any size, and padded to any multiple of 16 (`docs/performance.md` has the measurements).
 """
 
 from __future__ import annotations
@@ -32,13 +31,11 @@ BATCH_TOKENS = 1024
 LENGTH_STEP = 16
 # Items whose scores are remembered, at a quarter of a kilobyte each.
 REMEMBERED = 16_384
-# Shapes whose kernels OpenVINO keeps: there are some 80 (`_batches`). Of its default of 5,000 memory grows, with 32 it is a third slower.
+# Shapes whose kernels OpenVINO keeps: there are 16 of full batches, and last ones of all sizes. Of its default of 5,000 memory grows.
 KEPT_SHAPES = 128
 # In bf16 an item with a score between this and 1 less this is computed again in f32: 4 % of the starter items, a sixth of the time. The greatest
 # difference from f32 was .032 over 9,604 items; it is .0057 among the others, and was .0127 where the limit is .1.
 UNCLEAR = 0.1
-# Those are few, so they share fewer lengths.
-EXACT_STEP = 32
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 _Item = tuple[str, str]
@@ -150,19 +147,19 @@ class Runtime:
 
     def _infer(self, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
         """Scores float64[n_items, n_themes] of items given as windows."""
-        scores = self._run(self._compiled.result(), items, LENGTH_STEP)
+        scores = self._run(self._compiled.result(), items)
         if self.precision != "f32":
             unclear = np.flatnonzero(((scores > UNCLEAR) & (scores < 1 - UNCLEAR)).any(axis=1)).tolist()
             if unclear:
-                scores[unclear] = self._run(self._exact.result(), [items[at] for at in unclear], EXACT_STEP)
+                scores[unclear] = self._run(self._exact.result(), [items[at] for at in unclear])
         return scores
 
-    def _run(self, queue: Any, items: Sequence[Sequence[Window]], step: int) -> NDArray[np.float64]:
+    def _run(self, queue: Any, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
         flat = [window for windows in items for window in windows]
         logits = np.empty((len(flat), len(self.bundle.taxonomy)), dtype=np.float32)
         computed = deque[_Computed]()
-        for places in _batches(flat, step):
-            batch = stack([[flat[at]] for at in places], self.bundle.shape, step)
+        for places in _batches(flat, self.bundle.shape.max_length):
+            batch = stack([[flat[at]] for at in places], self.bundle.shape, LENGTH_STEP)
             arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
             queue.start_async(dict(zip(_INPUTS, arrays, strict=True)), (computed, places))
             self._finish(computed, logits)
@@ -201,21 +198,21 @@ def _parts(network: Any, bundle: Bundle) -> tuple[Any, Any]:
     return trunk, openvino.Model([outputs[LOGITS].node], [given])
 
 
-def _batches(windows: Sequence[Window], step: int) -> Iterator[list[int]]:
-    """Places of windows of one padded length at a time, the longest first, so that no core waits for a long one at the end.
+def _batches(windows: Sequence[Window], max_length: int) -> Iterator[list[int]]:
+    """Places of windows of about one length at a time, as many as BATCH_TOKENS allow, the longest first.
 
-    As many as BATCH_TOKENS allow, one at least; of what is left over a power of two, as OpenVINO makes kernels for each size it has not met.
+    All but the last are full, so that OpenVINO meets few shapes; it makes kernels for each, in .01 s or so. Where `max_length` is no multiple of
+    LENGTH_STEP, the longest windows are padded to it and share a batch with nothing shorter.
     """
-    by_length: dict[int, list[int]] = {}
-    for at, (ids, _) in enumerate(windows):
-        by_length.setdefault(-(-len(ids) // step) * step, []).append(at)
-    for length in sorted(by_length, reverse=True):
-        places = by_length[length]
-        while places:
-            full = max(1, BATCH_TOKENS // length)
-            size = full if len(places) >= full else 1 << (len(places).bit_length() - 1)
-            yield places[:size]
-            places = places[size:]
+    order = sorted(range(len(windows)), key=lambda at: -len(windows[at][0]))
+    n_odd = sum(len(ids) > max_length // LENGTH_STEP * LENGTH_STEP for ids, _ in windows)
+    at = 0
+    while at < len(order):
+        length = -(-len(windows[order[at]][0]) // LENGTH_STEP) * LENGTH_STEP
+        size = max(1, BATCH_TOKENS // length)
+        end = min(at + size, n_odd) if at < n_odd else at + size
+        yield order[at:end]
+        at = end
 
 
 def _openvino() -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from train.errors import EncoderError
 from train.learning.settings import EncoderSettings
 from train.resources import resource
+from train.tagging.bundle import bundle_folder
 from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
 
@@ -34,8 +35,7 @@ def find_encoder(settings: EncoderSettings, init: str | None) -> str | None:
         EncoderError: a folder that is named but not there.
     """
     if init:
-        path = Path(init)
-        bundle = path if path.is_dir() else resource(init)
+        bundle = bundle_folder(init)
         if not (bundle / "config.json").is_file():
             raise EncoderError(
                 f"init={init}: no bundle there; expected a folder with config.json and model.safetensors"

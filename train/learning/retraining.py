@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,36 +16,22 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from train.corpus.dataset import Corpus, build_corpus, digest
-from train.corpus.splits import fold_plans
+from train.corpus.dataset import digest
 from train.errors import ConfigError, OutputError
 from train.evaluation.metrics import evaluate, label_matrix
+from train.learning.material import Material, annotated_rows, gather, rows_to_rehearse
 from train.learning.settings import TrainSettings
-from train.resources import resource
-from train.rows import Row, plan_names, read_rows
+from train.rows import Row
 from train.tagging import bundle as layout
-from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from train.learning.fit import Fitted
     from train.learning.thresholds import Cuts
 
 _WORK = "checkpoints"
-BUILTIN = "builtin"
-
-
-@dataclass(slots=True)
-class Material:
-    """What a run works with."""
-
-    taxonomy: Taxonomy
-    corpus: Corpus
-    tokenizer: PreTrainedTokenizerBase
-    shape: WindowShape
-    make: Callable[[], PreTrainedModel]
 
 
 def retrain(settings: TrainSettings) -> dict[str, Any]:
@@ -61,14 +47,14 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
     """
     settings.check()
     folder = settings.folder
-    taxonomy, rows, held_out = _rows(settings)
-    rehearsal = _rehearsal(settings, taxonomy)
+    taxonomy, rows, held_out = annotated_rows(settings)
+    rehearsal = rows_to_rehearse(settings, taxonomy)
     recorded = _recorded(settings, taxonomy, [*rows, *rehearsal])
     if (folder / layout.DIGESTS).is_file():
         _require_same(recorded, folder)
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
-    material = _material(settings, taxonomy, rows, held_out, rehearsal)
+    material = gather(settings, taxonomy, rows, held_out, rehearsal)
     model = material.make()
     _start(recorded, folder)
     fitted, cuts = _fit(settings, material, model)
@@ -79,37 +65,6 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
             _write(settings, material, fitted, cuts, metrics)
     _wait_for_others()
     return metrics
-
-
-def _rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row], list[str] | float]:
-    """The taxonomy, all rows, and which plans are held out; plans of a held-out file are told apart by its name."""
-    taxonomy, data = Taxonomy.load(settings.labels), settings.data
-    rows = read_rows(_source(data.path), taxonomy, annotated=True, plan_key=data.plan_key)
-    if not isinstance(data.held_out, str):
-        return taxonomy, rows, data.held_out
-    test = read_rows(data.held_out, taxonomy, annotated=True, plan_key=data.plan_key)
-    for row in test:
-        row["plan"] = f"{Path(data.held_out).name}/{row['plan']}"
-    return taxonomy, [*rows, *test], plan_names(test)
-
-
-def _rehearsal(settings: TrainSettings, taxonomy: Taxonomy) -> list[Row]:
-    """What may be rehearsed: no plan that the bundle gone on from was measured on, so that its measure stays one."""
-    data = settings.data
-    if data.rehearsal is None:
-        return []
-    if data.rehearsal == BUILTIN and taxonomy.keys != Taxonomy.load().keys:
-        raise ConfigError(
-            "data.rehearsal=builtin has the six themes of labels/taxonomy.yaml; for others give rows of theirs, or data.rehearsal=null"
-        )
-    rows = read_rows(_source(data.rehearsal), taxonomy, annotated=True, plan_key=data.plan_key)
-    split = Path(settings.init or "") / layout.SPLIT
-    measured = json.loads(split.read_text(encoding="utf-8"))["test"] if split.is_file() else []
-    return [row for row in rows if row["plan"] not in measured]
-
-
-def _source(path: str) -> str | Path:
-    return resource("data") / "starter" if path == BUILTIN else path
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -125,37 +80,6 @@ def _prepare(settings: TrainSettings) -> None:
     transformers_logging.disable_progress_bar()
     if settings.run.n_threads:
         torch.set_num_threads(settings.run.n_threads)
-
-
-def _material(
-    settings: TrainSettings, taxonomy: Taxonomy, rows: list[Row], held_out: list[str] | float, rehearsal: list[Row]
-) -> Material:
-    from transformers import set_seed
-
-    from train.learning.encoder import find_encoder, load_model, load_tokenizer, window_shape
-
-    data = settings.data
-    corpus = build_corpus(
-        rows,
-        taxonomy,
-        held_out=held_out,
-        validation=data.validation,
-        leakage=data.leakage,
-        seed=settings.run.seed,
-        rehearsal=rehearsal,
-        n_rehearsal=data.rehearsal_items,
-    )
-    if data.n_folds:  # a theme that a fold lacks is said before hours of training, not after
-        fold_plans([*corpus.train, *corpus.validation], taxonomy, data.n_folds, settings.run.seed)
-    encoder = find_encoder(settings.encoder, settings.init)
-    tokenizer = load_tokenizer(encoder, [r["text"] for r in corpus.train])
-    shape = window_shape(tokenizer, settings.encoder.max_length, data.overlap, data.max_path, data.headings)
-
-    def make() -> PreTrainedModel:
-        set_seed(settings.run.seed)
-        return load_model(encoder, settings.encoder, taxonomy, len(tokenizer))
-
-    return Material(taxonomy, corpus, tokenizer, shape, make)
 
 
 def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, Cuts]:

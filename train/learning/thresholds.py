@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,9 +13,8 @@ import numpy as np
 from train.errors import ConfigError
 from train.evaluation.metrics import BoolArray, FloatArray, best_thresholds, expected_calibration_error, label_matrix
 from train.learning.calibration import Calibration
-from train.resources import resource
 from train.rows import Row, content_id
-from train.tagging.bundle import Bundle
+from train.tagging.bundle import Bundle, bundle_folder
 
 _RESAMPLES = 50
 # Items of a theme at which its cut is trusted as much as one half is: `docs/experiments.md` has 0, 50 and 200 beside each other.
@@ -94,7 +92,7 @@ class Cuts:
         Raises:
             ConfigError: that bundle has other themes.
         """
-        bundle = Bundle.open(init if Path(init).is_dir() else resource(init))
+        bundle = Bundle.open(bundle_folder(init))
         if bundle.taxonomy.keys != keys:
             raise ConfigError(
                 f"init={init}: has other themes, so its thresholds don't fit; set data.validation or data.n_folds"

@@ -168,6 +168,17 @@ def _shape(folder: Path) -> WindowShape:
     return shape
 
 
+def bundle_folder(path: str) -> Path:
+    """A folder as it was given, relative to the working folder or, where there is none, among what is shipped."""
+    return Path(path) if Path(path).is_dir() else resource(path)
+
+
+def measured_plans(folder: Path) -> set[str]:
+    """Names of the plans that a bundle's F1 was measured on; none where it does not say."""
+    named = _read_json(folder / SPLIT).get("test") if (folder / SPLIT).is_file() else None
+    return {str(name) for name in named} if isinstance(named, list) else set()
+
+
 def default_bundle() -> Path:
     """The shipped bundle, else the latest run under `models/runs` of the working folder or the checkout.
 

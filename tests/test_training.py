@@ -17,6 +17,7 @@ import pytest
 import yaml
 from conftest import POOLS, ROOT
 
+from train.resources import resource
 from train.rows import plan_names, read_rows, write_rows
 from train.tagging import Tagger
 from train.tagging.windows import cut, highest, stack
@@ -145,6 +146,15 @@ def test_a_bundle_opens_in_plain_transformers_and_plain_onnxruntime(trained: Pat
         with torch.inference_mode():
             expected = model(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.numpy()
         np.testing.assert_allclose(session.run(["logits"], batch)[0], expected, atol=1e-4)
+
+
+@pytest.mark.slow(reason="trains a network")
+def test_the_network_names_no_file_of_the_machine_that_wrote_it(trained: Path) -> None:
+    for folder in (trained, resource("models") / "starter"):
+        content = (folder / "model.onnx").read_bytes()
+        assert b"states" in content
+        assert b".py" not in content
+        assert b'File "' not in content
 
 
 @pytest.mark.slow(reason="trains a network")

@@ -89,6 +89,7 @@ def export_onnx(model: PreTrainedModel, path: Path) -> None:
     network = onnx.load(str(path))
     _halve(network.graph)
     _split_transpositions(network.graph)
+    _strip(network)
     onnx.save(network, str(path))
 
 
@@ -123,6 +124,13 @@ def _split_transpositions(graph: Any) -> None:
         else:
             nodes.append(node)
     _set_nodes(graph, nodes)
+
+
+def _strip(network: Any) -> None:
+    """Takes out what the exporter notes of the program: names of its files on this machine, by which the same weights would give other bytes."""
+    for part in (network, network.graph, *network.graph.node, *network.graph.input, *network.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def _set_nodes(graph: Any, nodes: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from dataclasses import asdict
@@ -46,6 +47,10 @@ def pretrain(settings: PretrainingSettings) -> Path:
             raise ConfigError(f"{pretraining.state_file}: no state to export; run without run.export_only first")
         if rank_and_size()[0] == 0:
             export(pretraining, settings, tokenizer, text)
+        # The wrapper that averages gradients goes before the process group: freed after it, it ends the group, and waits with the interpreter's lock
+        # for a thread of gloo's that waits for that lock to free a tensor (seen in 2 of some 40 runs, torch 2.13).
+        del pretraining
+        gc.collect()
     return settings.run.output_dir
 
 

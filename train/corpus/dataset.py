@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 LEAKAGE = ("report", "drop", "allow")
-# Rows of rehearsal for each row of one's own: 3 give half of what 10 give for one plan (`docs/experiments.md`).
+# Rows of rehearsal for each row of one's own: 3 give nothing for one plan, and half of what 10 give for three (`docs/experiments.md`).
 REHEARSED = 10
 _REHEARSAL = "rehearsal"
 

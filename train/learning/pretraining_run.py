@@ -48,7 +48,7 @@ def pretrain(settings: PretrainingSettings) -> Path:
         if rank_and_size()[0] == 0:
             export(pretraining, settings, tokenizer, text)
         # The wrapper that averages gradients goes before the process group: freed after it, it ends the group, and waits with the interpreter's lock
-        # for a thread of gloo's that waits for that lock to free a tensor (seen in 2 of some 40 runs, torch 2.13).
+        # for a thread of gloo's that waits for that lock to free a tensor (seen now and then, torch 2.13).
         del pretraining
         gc.collect()
     return settings.run.output_dir

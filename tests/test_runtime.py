@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
 
 from train.resources import resource
-from train.rows import read_rows, write_rows
-from train.tagging import runtime
-from train.tagging.bundle import Bundle
+from train.rows import Row, read_rows, write_rows
+from train.tagging import network, runtime
+from train.tagging.bundle import MODEL, Bundle
 
 # The most that oneDNN may use, torch's and OpenVINO's alike; "ALL" is what the processor has.
 ISAS = ("ALL", "AVX512_CORE", "AVX2")
@@ -21,7 +23,7 @@ COMPANY = """
 import random, sys
 import numpy as np
 from train.rows import read_rows
-from train.tagging import runtime
+from train.tagging import network, runtime
 from train.tagging.bundle import Bundle
 rows = read_rows(sys.argv[1])
 own = runtime.Runtime(Bundle.open())
@@ -33,9 +35,9 @@ def differ(parts):
 order = list(range(len(rows)))
 mixed = random.Random(1).sample(order, len(order))
 print(differ([order]), differ([mixed]), differ([mixed[at : at + 7] for at in range(0, len(rows), 7)]))
-runtime.BATCH_TOKENS = 4096
+network.BATCH_TOKENS = 4096
 print(differ([order]))
-runtime.LENGTH_STEP = 128
+network.LENGTH_STEP = 128
 print(differ([order]))
 """
 
@@ -78,7 +80,7 @@ def test_windows_of_about_one_length_fill_batches_the_longest_first(
     lengths: list[int], max_length: int, batches: list[list[int]]
 ) -> None:
     windows = [([5] * n, n) for n in lengths]
-    assert list(runtime._batches(windows, max_length)) == batches
+    assert list(network._batches(windows, range(len(windows)), max_length)) == batches
 
 
 @pytest.mark.slow(reason="computes the shipped network in torch too")
@@ -93,17 +95,60 @@ def test_scores_are_within_a_hundredth_of_torch_in_fp32_and_labels_equal(isa: st
 
 
 @pytest.mark.slow(reason="computes the shipped network twice, without bf16 units slowly")
-def test_an_item_whose_bf16_score_is_unclear_gets_the_scores_of_f32(
-    some: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows, found = read_rows(some), {}
-    for precision in ("bf16", "f32"):
-        monkeypatch.setattr(runtime, "_precision", lambda core, precision=precision: precision)
-        found[precision] = runtime.Runtime(Bundle.open()).scores(rows)
-    unclear = ((found["f32"] > 0.15) & (found["f32"] < 0.85)).any(axis=1)
-    assert 0 < unclear.sum() < 20
+def test_a_score_that_is_unclear_in_bf16_is_that_of_f32(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = resource("models") / "starter"
+    found = {precision: scores_in(precision, shipped, read_rows(some), monkeypatch) for precision in ("bf16", "f32")}
+    unclear = (found["f32"] > 0.15) & (found["f32"] < 0.85)
+    assert 0 < unclear.any(axis=1).sum() < 20
     assert (found["bf16"][unclear] == found["f32"][unclear]).all()
     assert (found["bf16"] != found["f32"]).any()  # the clear ones are left as they are
+
+
+@pytest.mark.parametrize("limit", [float("inf"), 0.0])
+def test_unclear_windows_are_computed_again_once_each_in_batches_of_about_one_length(
+    limit: float, bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f32 = scores_in("f32", bundle, rows, monkeypatch)
+    monkeypatch.setattr(network, "_UNCLEAR_LOGIT", limit)
+    monkeypatch.setattr(network, "BATCH_TOKENS", 64)  # so that batches fill while others are computed
+    started: dict[Any, list[list[int]]] = {}
+
+    def watched(queue: Any, windows: Any, places: list[int], *others: Any) -> None:
+        started.setdefault(queue, []).append(places)
+        start(queue, windows, places, *others)
+
+    start = network._start
+    monkeypatch.setattr(network, "_start", watched)
+    scores = scores_in("bf16", bundle, rows, monkeypatch)
+    first, *again = started.values()
+    places = sorted(chain(*first))
+    assert places == list(range(len(places)))
+    assert len(places) >= len(rows)
+    if limit:
+        assert sorted(chain(*again[0])) == places
+        assert len(again[0]) <= len(first) + 1
+        assert (scores == f32).all()
+    else:
+        assert not again
+
+
+def scores_in(precision: str, bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(network, "_precision", lambda core: precision)
+    return runtime.Runtime(Bundle.open(bundle)).scores(rows)
+
+
+def test_embeddings_are_looked_up_in_f32() -> None:
+    import openvino
+
+    model = openvino.Core().read_model(resource("models") / "starter" / MODEL)
+
+    def stored_in_fp16() -> int:
+        gathers = [node for node in model.get_ops() if node.get_type_name() == "Gather"]
+        return sum(node.input_value(0).node.get_type_name() == "Convert" for node in gathers)
+
+    assert stored_in_fp16() == 2  # words and positions
+    network._widen_tables(model)
+    assert stored_in_fp16() == 0
 
 
 def test_tagging_loads_neither_openvinos_converter_nor_its_telemetry() -> None:

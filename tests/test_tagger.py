@@ -15,6 +15,7 @@ from train.errors import BrokenFile, BundleError, InputError
 from train.rows import Row
 from train.tagging import bundle as layout
 from train.tagging import runtime
+from train.tagging.network import _precision
 from train.tagging.runtime import Runtime
 
 PLAN = "甲县2025年工作要点\n\n一、建设\n1.修好道路和桥梁,年内全部完工通车。(责任单位:交通局)\n2.治理河湖,年内全部达标。\n3.完善工作机制,持续推进。\n"
@@ -103,7 +104,7 @@ def test_threads_that_ask_at_once_get_their_own_scores(tagger: Tagger, rows: lis
 def test_a_network_that_does_not_compile_is_said_when_it_is_first_needed(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "_precision", lambda core: "no precision")
+    monkeypatch.setattr("train.tagging.network._precision", lambda core: "no precision")
     tagger = Tagger.load(bundle)
     with pytest.raises(BundleError, match=r"^\S+: cannot be loaded \(") as stop:
         tagger.tag(["路"])
@@ -135,7 +136,7 @@ def test_a_network_without_the_outputs_of_today_is_named(bundle: Path, tmp_path:
 )
 def test_bf16_is_taken_where_matrix_units_are(capabilities: list[str], precision: str) -> None:
     core = SimpleNamespace(get_property=lambda device, name: capabilities)
-    assert runtime._precision(core) == precision
+    assert _precision(core) == precision
 
 
 def test_what_cannot_be_read_is_named(tagger: Tagger, tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ def test_training_and_tagging_show_the_network_the_same(
     collator.training = False
     trained = collator([items[at] for at in range(len(some))])
     runtime = Runtime(opened)
-    queue = Watched(runtime._compiled.result())
-    monkeypatch.setattr(runtime._compiled, "result", lambda: queue)
+    trunk = runtime._network._trunk
+    queue = Watched(trunk.result())
+    monkeypatch.setattr(trunk, "result", lambda: queue)
     runtime.scores(some)
     assert sorted(queue.seen) == list(range(len(trained["window_item"])))
     for place, window in queue.seen.items():

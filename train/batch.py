@@ -1,7 +1,7 @@
 """Many files in one go: each that fails is named, the others go on, the output appears at the end.
 
 Files are read in worker processes. `tag_files` keeps what is finished in a journal, so that the same command goes on after a kill. Plans are
-tagged some at a time, which changes no score (`train.tagging.runtime`), however often the job was cut and by how many readers it was fed.
+tagged some at a time, which changes no score (`train.tagging.network`), however often the job was cut and by how many readers it was fed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,217 @@
+"""A bundle's network in OpenVINO: windows in, logits out.
+
+A window's logits depend on its tokens, the bundle and the machine alone, not on what is computed beside it: OpenVINO computes a row alike in batches
+of any size, and padded to any multiple of 16 (`docs/performance.md` has the measurements).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.errors import BundleError
+from train.tagging.bundle import LOGITS, MODEL, STATES, Bundle
+from train.tagging.windows import Window, WindowShape, stack
+
+# Tokens of a batch: above 1,500 or so activations leave the second-level cache of a core.
+BATCH_TOKENS = 1024
+# A multiple of what the units' tiles hold; padding is 7 % of the starter corpus.
+LENGTH_STEP = 16
+# Shapes whose kernels OpenVINO keeps: there are 16 of full batches, and last ones of all sizes. Of its default of 5,000 memory grows.
+KEPT_SHAPES = 128
+# In bf16 a window with a score between this and 1 less this is computed again in f32: 3.9 % of the starter windows. The greatest difference of a
+# score from f32 is .0034 then, and .0083 over 10,000 items put together from clauses, 9 % of whose windows are unclear; with .15 it is .0103 and .0107.
+UNCLEAR = 0.1
+_UNCLEAR_LOGIT = np.log(1 / UNCLEAR - 1)
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+_Computed = tuple[NDArray[np.float32], list[int]]  # hidden states of a batch, and where its windows stand
+
+
+class Network:
+    """The network on the CPU.
+
+    Attributes:
+        precision: bf16 or f32, in which it is computed, but for its head, which always is in f32.
+
+    Args:
+        bundle: whose network it is.
+        n_threads: that it computes with; None for a thread a core.
+
+    Raises:
+        BundleError: the file cannot be loaded, or is of another version.
+    """
+
+    def __init__(self, bundle: Bundle, n_threads: int | None = None) -> None:
+        openvino = _openvino()
+        self._bundle = bundle
+        try:
+            core = openvino.Core()
+            trunk, head = _parts(core.read_model(str(bundle.folder / MODEL)), bundle)
+        except BundleError:
+            raise
+        except Exception as error:  # OpenVINO raises bare exceptions of its own making
+            raise unusable(bundle, error) from None
+        self.precision = _precision(core)
+        # Compiling takes .2 s without the GIL, in which the first plan can be read. Nearly every plan has an item that is unclear in bf16.
+        starter = ThreadPoolExecutor(3)
+        self._trunk = starter.submit(_queue, bundle, core, trunk, self.precision, n_threads)
+        one = self.precision == "f32"
+        self._exact = self._trunk if one else starter.submit(_queue, bundle, core, trunk, "f32", n_threads)
+        self._head = starter.submit(_compile, bundle, core, head, "f32", 1)
+        starter.shutdown(wait=False)
+
+    def logits(self, windows: Sequence[Window]) -> NDArray[np.float32]:
+        """Logits of windows; one thread at a time may ask.
+
+        What is unclear in bf16 is computed again in f32, as soon as it fills a batch, beside what has not been computed at all.
+
+        Returns:
+            float32[n_windows, n_themes].
+        """
+        shape = self._bundle.shape
+        out = np.empty((len(windows), len(self._bundle.taxonomy)), dtype=np.float32)
+        computed, recomputed, unclear = deque[_Computed](), deque[_Computed](), list[int]()
+
+        def recompute(all_of_them: bool = False) -> None:
+            batches = list(_batches(windows, unclear, shape.max_length))
+            unclear[:] = batches.pop() if batches and not all_of_them else []  # the last one may yet be filled
+            for places in batches:
+                _start(self._exact.result(), windows, places, shape, recomputed)
+
+        for places in _batches(windows, range(len(windows)), shape.max_length):
+            _start(self._trunk.result(), windows, places, shape, computed)
+            unclear += self._finish(computed, out)
+            recompute()
+        self._trunk.result().wait_all()
+        unclear += self._finish(computed, out)
+        recompute(all_of_them=True)
+        self._exact.result().wait_all()
+        self._finish(recomputed, out)
+        return out
+
+    def _finish(self, computed: deque[_Computed], out: NDArray[np.float32]) -> list[int]:
+        """Puts down the logits of batches whose hidden states are there; gives the places of those that are unclear in bf16."""
+        unclear, head = list[int](), self._head.result()
+        while computed:
+            states, places = computed.popleft()
+            logits = out[places] = head(states)[0]
+            if self.precision != "f32":
+                unclear += [places[at] for at in np.flatnonzero((abs(logits) < _UNCLEAR_LOGIT).any(axis=1))]
+        return unclear
+
+
+def _start(
+    queue: Any, windows: Sequence[Window], places: list[int], shape: WindowShape, computed: deque[_Computed]
+) -> None:
+    batch = stack([[windows[at]] for at in places], shape, LENGTH_STEP)
+    arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    queue.start_async(dict(zip(_INPUTS, arrays, strict=True)), (computed, places))
+
+
+def _parts(network: Any, bundle: Bundle) -> tuple[Any, Any]:
+    """The network up to the hidden states before its head, and the head, which is computed in f32 whatever the rest is in.
+
+    Raises:
+        BundleError: it does not name them.
+    """
+    openvino = _openvino()
+    outputs = {name: output for output in network.outputs for name in output.names}
+    if missing := {LOGITS, STATES} - set(outputs):
+        raise BundleError(
+            f"{bundle.folder}: {MODEL} has no output named {' or '.join(sorted(missing))}; it is of another version, train it again"
+        )
+    _widen_tables(network)
+    states = outputs[STATES].node.input_value(0)
+    given = openvino.op.Parameter(openvino.Type.f32, states.get_partial_shape())
+    for reader in states.get_target_inputs():
+        reader.replace_source_output(given.output(0))
+    trunk = openvino.Model([states], network.get_parameters())
+    return trunk, openvino.Model([outputs[LOGITS].node], [given])
+
+
+def _widen_tables(network: Any) -> None:
+    """Makes embeddings, stored in fp16, f32 while loading. OpenVINO would look tokens up in fp16, by a kernel that takes 4 % of the time in bf16."""
+    for node in network.get_ops():
+        if node.get_type_name() == "Gather":
+            table = node.input_value(0).node
+            if table.get_type_name() == "Convert" and table.input_value(0).node.get_type_name() == "Constant":
+                data = table.input_value(0).node.get_data().astype(np.float32)
+                node.input(0).replace_source_output(_openvino().op.Constant(data).output(0))
+
+
+def _batches(windows: Sequence[Window], places: Iterable[int], max_length: int) -> Iterator[list[int]]:
+    """Places of windows of about one length at a time, as many as BATCH_TOKENS allow, the longest first.
+
+    All but the last are full, so that OpenVINO meets few shapes; it makes kernels for each, in .01 s or so. Where `max_length` is no multiple of
+    LENGTH_STEP, the longest windows are padded to it and share a batch with nothing shorter.
+    """
+    order = sorted(places, key=lambda at: -len(windows[at][0]))
+    n_odd = sum(len(windows[at][0]) > max_length // LENGTH_STEP * LENGTH_STEP for at in order)
+    at = 0
+    while at < len(order):
+        length = -(-len(windows[order[at]][0]) // LENGTH_STEP) * LENGTH_STEP
+        size = max(1, BATCH_TOKENS // length)
+        end = min(at + size, n_odd) if at < n_odd else at + size
+        yield order[at:end]
+        at = end
+
+
+def _openvino() -> Any:
+    """OpenVINO without its converter of models, which takes half of the import (.4 s) and brings a module that reports over the network."""
+    converter = "openvino.tools.ovc"
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    sys.modules[converter] = None  # type: ignore[assignment]  # so that importing it fails, which OpenVINO provides for
+    try:
+        import openvino
+    finally:
+        del sys.modules[converter]
+    return openvino
+
+
+def unusable(bundle: Bundle, error: Exception) -> BundleError:
+    """What to raise where a library could not load a file of the bundle."""
+    return BundleError(f"{bundle.folder}: cannot be loaded ({str(error).splitlines()[0][:160]})")
+
+
+def _queue(bundle: Bundle, core: Any, network: Any, precision: str, n_threads: int | None) -> Any:
+    """A queue of inferences, one running on each stream."""
+    queue = _openvino().AsyncInferQueue(_compile(bundle, core, network, precision, n_threads), 0)
+    queue.set_callback(_keep)
+    return queue
+
+
+def _compile(bundle: Bundle, core: Any, network: Any, precision: str, n_threads: int | None) -> Any:
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",  # a stream for each core or two, batches side by side
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,  # two jobs at once would be pinned to the same cores
+        "CPU_RUNTIME_CACHE_CAPACITY": KEPT_SHAPES,
+    }
+    if n_threads:
+        settings["INFERENCE_NUM_THREADS"] = n_threads
+    try:
+        return core.compile_model(network, "CPU", settings)
+    except Exception as error:
+        raise unusable(bundle, error) from None
+
+
+def _keep(request: Any, target: tuple[deque[_Computed], list[int]]) -> None:
+    computed, places = target
+    computed.append((request.get_output_tensor(0).data.copy(), places))
+
+
+def _precision(core: Any) -> str:
+    """Bf16 where it pays, else f32.
+
+    OpenVINO would take bf16 wherever the processor knows the type. Without matrix units (AMX) that is slower than f32: 510 ms for 330 here. Of
+    the processors with bf16, those that also have fp16 arithmetic are those with AMX.
+    """
+    return "bf16" if {"BF16", "FP16"} <= set(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")) else "f32"

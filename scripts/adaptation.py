@@ -4,7 +4,7 @@
 
 PLANS is `first-last`, such as p01-p75. A bundle is trained on the base plans; then the first 1, 3 and 10 of the new plans (shuffled) adapt it, train a network
 from the encoder alone, and train the baseline. All are scored on the same remaining new plans. A network from the encoder needs two plans or
-more, since its thresholds come from validation plans; the adapted one keeps the thresholds of the bundle.
+more, since its thresholds come from folds of them; the adapted one keeps the thresholds of the bundle.
 """
 
 from __future__ import annotations
@@ -55,11 +55,7 @@ def main() -> None:
             write_rows(Path(folder) / "own.jsonl", own)
             few = ["experiment=adapt", "init=base", "data.path=own.jsonl", "data.rehearsal=base.jsonl"]
             point = {"plans": n_plans, "items": len(own), "adapted": _train(folder, f"adapted{n_plans}", *few)}
-            point["from_encoder"] = (
-                _train(folder, f"scratch{n_plans}", "data={path: own.jsonl, validation: 0.3, n_folds: 0}")
-                if n_plans > 1
-                else None
-            )
+            point["from_encoder"] = _train(folder, f"scratch{n_plans}", "data.path=own.jsonl") if n_plans > 1 else None
             tagged = LinearTfidf.fit(own, taxonomy).predict(test)
             gold, plans = label_matrix(test, taxonomy.keys), [r["plan"] for r in test]
             point["tfidf_linear"] = round(evaluate(gold, np.asarray(tagged), plans, taxonomy.keys).macro_f1, 4)

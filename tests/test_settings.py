@@ -161,11 +161,13 @@ def test_all_plans_can_be_learned_from_where_thresholds_come_from_folds_or_anoth
     assert composed("data={validation: 0, n_folds: 0}", "init=models/starter").data.n_folds == 0
 
 
-def test_a_small_corpus_is_read_until_enough_steps_are_done() -> None:
-    optim = composed("optim={epochs: 5, min_steps: 600, batch_size: 32}").optim
-    # 320 items are 10 steps: 60 epochs make 600. 9,600 items are 300: five epochs make 1,500.
-    assert (optim.epochs_for(320), optim.epochs_for(321), optim.epochs_for(9600)) == (60, 55, 5)
-    assert composed("optim={epochs: 5, min_steps: 0}").optim.epochs_for(32) == 5
+def test_a_small_corpus_is_read_until_enough_steps_are_done_and_is_not_given_up_before() -> None:
+    optim = composed("optim={epochs: 5, min_steps: 600, batch_size: 32, patience: 2}").optim
+    # 320 items are 10 steps: 60 epochs make 600, and twelve times the epochs want twelve times the patience.
+    # 9,600 items are 300 steps: five epochs make 1,500.
+    found = [(sized.epochs, sized.patience) for sized in map(optim.for_items, (320, 321, 9600))]
+    assert found == [(60, 24), (55, 22), (5, 2)]
+    assert composed("optim={epochs: 5, min_steps: 0}").optim.for_items(32).epochs == 5
 
 
 @pytest.mark.parametrize(("stopped", "lasts"), [(None, (10, None)), (3, (5, 3))])

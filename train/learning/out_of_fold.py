@@ -56,7 +56,7 @@ def out_of_fold_scores(
             out[inside] = np.array(json.loads(kept.read_text(encoding="utf-8")))
             continue
         others = ItemDataset([r for r in rows if r["plan"] not in set(plans)], tokenizer, taxonomy)
-        own = replace(settings, optim=replace(settings.optim, epochs=settings.optim.epochs_for(len(others))))
+        own = replace(settings, optim=settings.optim.for_items(len(others)))
         fitted = fit(make(), others, None, settings if epochs else own, shape, folder / f"fold{number}", epochs)
         out[inside] = score(fitted.model, ItemDataset([rows[at] for at in inside], tokenizer, taxonomy), shape)
         if os.environ.get("RANK", "0") == "0":

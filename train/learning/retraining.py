@@ -92,8 +92,7 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
 
     corpus, taxonomy, tokenizer, shape = material.corpus, material.taxonomy, material.tokenizer, material.shape
     training = [*corpus.train, *corpus.rehearsal]
-    epochs = settings.optim.epochs_for(len(training))
-    settings = replace(settings, optim=replace(settings.optim, epochs=epochs))
+    settings = replace(settings, optim=settings.optim.for_items(len(training)))
     validation = ItemDataset(corpus.validation, tokenizer, taxonomy) if corpus.validation else None
     work = settings.folder / _WORK
     fitted = fit(model, ItemDataset(training, tokenizer, taxonomy), validation, settings, shape, work / "main")

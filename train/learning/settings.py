@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,10 @@ class OptimSettings:
     patience: int
     max_grad_norm: float
 
-    def epochs_for(self, n_items: int) -> int:
-        """Epochs that a training part of this size gets: `epochs`, or as many more as `min_steps` asks for."""
-        return max(self.epochs, math.ceil(self.min_steps / math.ceil(n_items / self.batch_size)))
+    def for_items(self, n_items: int) -> OptimSettings:
+        """The same for a training part of this size: more epochs, if `min_steps` asks for them, and in proportion more patience."""
+        epochs = max(self.epochs, math.ceil(self.min_steps / math.ceil(n_items / self.batch_size)))
+        return replace(self, epochs=epochs, patience=math.ceil(self.patience * epochs / self.epochs))
 
 
 @dataclass

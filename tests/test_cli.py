@@ -135,6 +135,22 @@ def test_a_plan_without_items_is_named(run: Run, tmp_path: Path) -> None:
     code, out, error = run("items", write(tmp_path, "a.txt", "通知\n"))
     assert (code, out) == (1, "")
     assert "`yaodian items --skipped` shows" in one_line(error)
+    code, out, error = run("items", tmp_path / "a.txt", "--skipped")
+    assert (code, out) == (1, "")
+    assert error.splitlines() == [
+        f"{tmp_path / 'a.txt'}: no items found in it",
+        "a.txt: 0 items; repaired lines: none",
+        "a.txt:1: after the plan: 通知",
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_rows_that_cannot_be_printed_are_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "1.推进医改。\n")
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-m", "train.cli", "items", str(path)]
+        run = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert (run.returncode, run.stderr) == (2, "standard output: cannot be written (No space left on device)\n")
 
 
 # ── The user's fault ──────────────────────────────────────────────────────────────────────────────────────────────────

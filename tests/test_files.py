@@ -46,6 +46,14 @@ def test_the_same_file_is_found_once(tmp_path: Path) -> None:
     assert [each.name for each in find_files([path, tmp_path, tmp_path / "a.txt"])] == ["a.txt"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a drive stands in the way")
+def test_files_of_one_name_from_several_places_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a/要点.txt", "b/要点.txt", "c/b/要点.txt"):
+        write(tmp_path, name, "x")
+    found = find_files([tmp_path / "a", tmp_path / "b/要点.txt", tmp_path / "c/b", tmp_path / "a/../a/要点.txt"])
+    assert [each.name for each in found] == ["要点.txt", "b/要点.txt", "c/b/要点.txt"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_links_are_followed_and_loops_do_not_hang(tmp_path: Path) -> None:
     write(tmp_path / "away", "b.txt", "x")
@@ -88,6 +96,25 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match="cannot be listed: Permission denied"):
         list(find_files([tmp_path]))
+
+
+def test_a_folder_inside_that_cannot_be_listed_costs_itself_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b/2.txt", "c.txt"):
+        write(tmp_path, name, "x")
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = list(find_files([tmp_path]))
+    assert [each.name for each in found] == ["a.txt", "b", "c.txt"]
+    with pytest.raises(InputError, match=r"b: cannot be listed: Permission denied"):
+        read_lines(found[1].path)
 
 
 # ── Every format ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from conftest import FILLER, POOLS, ROOT
 from documents import paragraph, pdf_file, word_file, write
 
 from train import batch, cli
-from train.rows import read_rows
+from train.rows import Row, read_rows, write_rows
 from train.tagging.bundle import seal
 from train.tagging.journal import Journal
 from train.tagging.tagger import Tagger
@@ -286,6 +286,30 @@ def test_what_an_earlier_run_wrote_into_the_folder_is_no_plan(run: Run, plans: P
             0,
             [f"6 plans; written to {plans / 'o.html'}"],
         )
+
+
+def test_a_result_is_not_replaced_where_no_plan_can_be_read(run: Run, bundle: Path, tmp_path: Path) -> None:
+    out, scan = tmp_path / "o.csv", tmp_path / "旧.doc"
+    out.write_text("what was there", encoding="utf-8")
+    scan.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    for command in (("tag", scan, "-o", out, "--model", bundle), ("items", scan, "-o", out)):
+        code, lines = run(*command)
+        assert (code, len(lines), lines[-1]) == (2, 2, f"{out}: not written, as no plan could be read")
+    assert out.read_text(encoding="utf-8") == "what was there"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.csv", "旧.doc"]
+
+
+def test_rows_are_not_tagged_onto_themselves(run: Run, bundle: Path, rows: list[Row], tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write_rows(folder / "mine.jsonl", rows[:3])
+    before = (folder / "mine.jsonl").read_bytes()
+    message = f"{folder / 'mine.jsonl'}: is to be tagged, and its labels would be lost; give another output"
+    assert run("tag", folder / "mine.jsonl", "-o", folder / "mine.jsonl", "--model", bundle) == (2, [message])
+    for _ in range(2):  # the second time the output stands in the folder
+        out = folder / "tagged.jsonl"
+        assert run("tag", folder, "-o", out, "--model", bundle) == (0, [f"3 rows; written to {out}"])
+    assert (folder / "mine.jsonl").read_bytes() == before
 
 
 # ── Kills ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

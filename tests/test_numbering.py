@@ -88,6 +88,11 @@ def test_quantities_dates_and_words_that_begin_with_a_figure_are_no_numbers(text
     assert marker is None or not marker.certain
 
 
+def test_a_figure_with_a_point_at_the_head_of_a_wrapped_line_is_no_number_one() -> None:
+    assert read_marker("1.5万人次培训") is read_marker("1.8%以内") is read_marker("1.2个百分点") is None
+    assert shape("1.2025年建成中心") == ("num", 1, "1", "2025年建成中心")
+
+
 @pytest.mark.parametrize(
     ("text", "value", "rest"),
     [

@@ -145,6 +145,40 @@ def test_continuation_paragraphs_belong_to_their_item_the_last_one_too() -> None
     assert [i.text for i in plan.items] == ["推进医改。\n完善薪酬制度。", "加强疾控。\n改造实验室一处。"]
 
 
+def test_a_second_paragraph_of_the_last_item_alone_is_kept_unless_it_closes_the_plan() -> None:
+    more = "全年开展讲座五十场，覆盖全部村庄。"
+    assert [i.text for i in read(TITLE, "1.推进医改。", "2.加强疾控。", more).items] == [
+        "推进医改。",
+        f"加强疾控。\n{more}",
+    ]
+    closing = "各科室要认真抓好落实，按时报送进展。"
+    plan = read(TITLE, "1.推进医改。", "2.加强疾控。", more, closing, "联系人名单另行公布，请注意查收。")
+    assert plan.items[-1].text == f"加强疾控。\n{more}"
+    assert [text for text, role in plan.lines if role == "after the plan"] == [
+        closing,
+        "联系人名单另行公布，请注意查收。",
+    ]
+
+
+def test_bare_lines_below_the_last_heading_are_items_as_below_the_others() -> None:
+    plan = read(
+        TITLE, "一、公共卫生", "加强疾控", "做好防治", "二、党的建设", "落实责任制", "开展教育", "云泽县卫生健康局"
+    )
+    assert [(i.path[0], i.text) for i in plan.items][2:] == [
+        ("二、党的建设", "落实责任制"),
+        ("二、党的建设", "开展教育"),
+    ]
+    plan = read(
+        TITLE, "1.推进医改", "2.加强疾控", "云泽县卫生健康局", "联系电话公布在网站"
+    )  # here the numbers are items
+    assert [i.text for i in plan.items] == ["推进医改", "加强疾控"]
+
+
+def test_a_short_end_of_a_sentence_below_the_last_number_is_not_lost() -> None:
+    plan = read(TITLE, "一、医改：推进医改工作。", "二、党建：", "抓好支部。", "云泽县卫生健康局")
+    assert [(i.path, i.text) for i in plan.items] == [([], "医改：推进医改工作。"), (["二、党建："], "抓好支部。")]
+
+
 def test_every_line_has_one_of_the_roles() -> None:
     plan = read("首页", TITLE, "目录", "一、公共卫生...1", *BODY, "- 2 -", "扫一扫")
     assert {role for _, role in plan.lines} <= set(ROLES)

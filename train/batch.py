@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train import __version__
-from train.errors import ConfigError, shown
+from train.errors import ConfigError, OutputError, shown
 from train.plans.files import find_files
 from train.plans.readers import Readers, Reading, default_workers
 from train.plans.repair import Repairs
 from train.rows import CONTRACT, dump_row
+from train.tagging.row_files import find_row_files
 from train.tagging.writers import open_writer
 
 # Items that are tagged in one go, in whole plans: one to two seconds on two cores, which is what a kill costs. By 128 they take a quarter longer.
@@ -64,6 +65,7 @@ def read_items(
             with open_writer(output, None) as writer:
                 for reading in plans:
                     writer.write(reading.rows)
+                require_some(len(found) - len(failures), output)
                 writer.failures.extend(failures)
             say_done(output, len(found), len(failures))
     return len(failures)
@@ -91,9 +93,9 @@ def tag_files(
     from train.tagging import Tagger
     from train.tagging.bundle import Bundle
     from train.tagging.journal import Journal
-    from train.tagging.row_files import find_row_files, tag_row_files
+    from train.tagging.row_files import tag_row_files
 
-    if files := find_row_files(paths):
+    if files := _row_files(paths, output):
         n_rows = tag_row_files(files, output, Tagger.load(model))
         _say(f"{n_rows} rows; written to {shown(output)}")
         return 0
@@ -120,6 +122,7 @@ def tag_files(
             except KeyboardInterrupt:
                 _say(f"{journal.n_kept()} of {journal.n_files} plans are kept; the same command goes on from there")
                 raise
+        require_some(journal.n_kept(), output)
         for rows in journal.plans():
             writer.write(rows)
         writer.failures.extend(journal.failures())
@@ -145,6 +148,20 @@ def _is(path: Path, output: Path) -> bool:
     return path.name == output.name and os.path.realpath(path) == os.path.realpath(output)
 
 
+def _row_files(paths: Sequence[Path], output: Path) -> list[Path]:
+    """Files of rows to tag; what an earlier run wrote into their folder is none of them."""
+    files = find_row_files(paths)
+    if any(_is(path, output) for path in paths) and files:
+        raise OutputError(f"{shown(output)}: is to be tagged, and its labels would be lost; give another output")
+    return [file for file in files if not _is(file, output)]
+
+
+def require_some(n_plans: int, output: Path) -> None:
+    """An output of an earlier run is not replaced by an empty one."""
+    if not n_plans:
+        raise OutputError(f"{shown(output)}: not written, as no plan could be read")
+
+
 def _print_rows(plans: Iterator[Reading]) -> None:
     """JSON Lines on stdout, in UTF-8 also where a Chinese Windows would redirect it as GBK."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
@@ -154,8 +171,10 @@ def _print_rows(plans: Iterator[Reading]) -> None:
             for row in plan.rows:
                 print(dump_row(row))
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; what is left in the buffer goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        if not isinstance(error, BrokenPipeError):  # `| head` has seen enough
+            raise OutputError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def _shown_progress(readings: Iterable[Reading], total: int, done: int = 0) -> Iterator[Reading]:

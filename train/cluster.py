@@ -19,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from train.batch import say_done
+from train.batch import require_some, say_done
 from train.errors import (
     BundleError,
     ClusterError,
@@ -75,6 +75,7 @@ def tag_on_cluster(paths: Sequence[Path], output: Path, model: Path | None, addr
                 _say(f"{file.path}: {result['reason']}")
             else:
                 writer.write(json.loads(result["rows"]))
+        require_some(len(found) - len(failures), output)
         writer.failures.extend(failures)
     say_done(output, len(found), len(failures))
     return len(failures)

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from train.errors import InputError, NoText
+from train.errors import InputError
 from train.labeling.tasks import by_plan
-from train.plans import read_plan
 from train.plans.files import SUFFIXES, find_files
+from train.plans.worker import plan_with_items
 from train.rows import Row, stream_rows
 
 
@@ -39,11 +39,7 @@ class Source:
             yield from by_plan(stream_rows(path))
         for file in self._plans:
             try:
-                plan = read_plan(file.path, name=file.name)
-                if not plan.items:
-                    raise NoText(
-                        file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for"
-                    )
+                plan = plan_with_items(file)
             except InputError as error:
                 self.failures[Path(file.path)] = str(error)
             else:

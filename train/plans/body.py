@@ -176,12 +176,23 @@ def _without_signature(lines: list[str], markers: list[Marker | None], start: in
         while end > start and not is_prose(lines[end - 1]):
             end -= 1
         return end
+    open_heading = _is_open_heading(lines, markers, start, last)
     for at in range(last + 1, end):
-        if _DATE_LINE.match(lines[at]) or not (
-            is_prose(lines[at]) or is_units(lines[at]) or _heads_tail(lines, last, at, end)
-        ):
+        bare = _heads_tail(lines, last, at, end) or (open_heading and _heads_series(lines[at]))
+        ends_sentence = lines[at].endswith("。") and not lines[at - 1].endswith(
+            _SENTENCE_END
+        )  # of a wrapped line, however short
+        if _DATE_LINE.match(lines[at]) or not (is_prose(lines[at]) or is_units(lines[at]) or bare or ends_sentence):
             return at
     return end
+
+
+def _is_open_heading(lines: list[str], markers: list[Marker | None], start: int, last: int) -> bool:
+    """Whether the last number of all heads a section, whose lines may then be as bare as those of the sections before: none of its kind stands alone."""
+    kind = getattr(markers[last], "kind", None)
+    before = [at for at in range(start, last) if getattr(markers[at], "kind", None) == kind]
+    stands_alone = any(getattr(markers[at + 1], "kind", None) == kind for at in before)
+    return bool(before) and not stands_alone and len(lines[last]) <= SHORT and not lines[last].endswith(_SENTENCE_END)
 
 
 def _heads_tail(lines: list[str], last: int, at: int, end: int) -> bool:

@@ -38,7 +38,7 @@ class Found:
 
     Attributes:
         path: where it is.
-        name: how rows name it: relative to the folder that was given, with `/`.
+        name: how rows name it: relative to the folder that was given, with `/`; of several with one name all but the first have the folders above before it.
     """
 
     path: Path
@@ -54,17 +54,29 @@ def find_files(paths: Sequence[Path]) -> Iterator[Found]:
     Raises:
         InputError: for a path that is not there or cannot be listed, or a folder without a file that can be read.
     """
-    several = len(paths) > 1  # one folder lists nothing twice
+    several = len(paths) > 1  # one folder lists nothing twice, and gives no name twice
     seen: set[str] = set()
+    names: set[str] = set()
     for path in map(Path, paths):
         if not path.is_dir() and not path.exists():
             raise InputError(path, "no such file or folder")
         for each in _in_folder(path) if path.is_dir() else [Found(path, _readable_name(path.name))]:
             if several:
-                if (place := str(each.path.absolute())) in seen:
+                if (place := os.path.abspath(each.path)) in seen:  # noqa: PTH100  # links stay what they are
                     continue
                 seen.add(place)
+                each = Found(each.path, _new_name(each.name, Path(place), names))
+                names.add(each.name)
             yield each
+
+
+def _new_name(name: str, place: Path, names: set[str]) -> str:
+    """The name, or as much of the path as tells the file from those that have it: townships all send a `工作要点.docx`."""
+    n_parts = len(Path(name).parts)
+    while name in names and n_parts < len(place.parts):
+        n_parts += 1
+        name = _readable_name(Path(*place.parts[-n_parts:]).as_posix())
+    return name
 
 
 def _in_folder(folder: Path) -> Iterator[Found]:
@@ -85,7 +97,10 @@ def _in_folder(folder: Path) -> Iterator[Found]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder, sorted by their names in it; links are followed, each real folder once."""
+    """The files below a folder, sorted by their names in it; links are followed, each real folder once.
+
+    A folder in it that cannot be listed is given in place of its files, so that reading it says why, and the others go on.
+    """
     seen = {os.path.realpath(folder)}
     open_folders = [(folder, iter(_names(folder)))]
     while open_folders:
@@ -96,7 +111,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield at / name
         elif (real := os.path.realpath(at / name)) not in seen:
             seen.add(real)
-            open_folders.append((at / name, iter(_names(at / name))))
+            try:
+                open_folders.append((at / name, iter(_names(at / name))))
+            except InputError:
+                yield at / name
 
 
 def _names(folder: Path) -> list[str]:
@@ -170,6 +188,7 @@ def _advice(suffix: str) -> str:
 def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
+            _names(path)  # says so where it cannot be listed
             raise InputError(path, "a folder, not a file")
         if path.exists() and not path.is_file():
             raise InputError(path, "not a regular file")

@@ -82,8 +82,8 @@ _PATTERNS: list[tuple[str, re.Pattern[str]]] = [
         ("num_num", r"(?P<p>\d{1,2}[.．](?P<n>\d{1,2}))[、.．]?\s*(?![\d%‰.．万亿元个家所倍])"),
     ]
 ]
-# `51.120指挥系统`, `3.65岁以上老年人`: the text itself begins with a figure.
-_BEFORE_FIGURE = re.compile(r"(?P<p>(?P<n>\d{1,3}))\s*[.．]\s*(?=\d)")
+# `51.120指挥系统`, `3.65岁以上老年人`: the text itself begins with a figure. `1.5万人次` at the head of a wrapped line is one figure; from 2 on the count tells.
+_BEFORE_FIGURE = re.compile(r"(?!1[.．]\d+(?:[万亿%％‰倍]|个百分点))(?P<p>(?P<n>\d{1,3}))\s*[.．]\s*(?=\d)")
 # `1,加强…`, `2:深化…`: punctuation that also stands behind plain figures.
 _ODD_MARK = re.compile(r"(?P<p>(?P<n>\d{1,3}))\s*[,，。:：;；·]\s*(?=[\u4e00-\u9fff“\"《])")
 _LOST_DOT = re.compile(rf"(?P<p>(?P<n>\d{{1,3}}))(?P<gap>\s*){_QUANTITY}(?=[\u4e00-\u9fff“\"《])")

@@ -21,6 +21,16 @@ from train.plans.units import is_units, split_units
 ROLES = ("item", "heading", "title", "before the plan", "contents", "general demands", "introduction", "page number",
          "not a sentence", "after the plan")  # fmt: skip
 
+# How closing words begin: to whom they are addressed, what they are about, the days to come; and what is looked back on.
+_CLOSING = re.compile(
+    r"\s*(?:特此|以上|上述|抄送|主送|联系|附[:：件表]|[(（]|注[:：]|同志们|让我们|新的?一年|今后|下一步|下阶段|未来|展望|新征程|站在|面对|请|希望|要求"
+    r"|总体来看|总的来看|存在|尽管|虽然|一年来|在(?:总结|肯定|看到|取得)|本(?:要点|计划|方案|通知|意见)|各[^,，。]{0,20}[要应须将请]"
+    r"|(?:全|我|本)[省市县区州旗盟镇乡系院局委们][^。]{0,40}[要将应]|(?:20\d\d|今)年[,，]?(?:我|全[省市县区州旗盟系院局委]|让))"
+    r"|.*(?:凝心聚力|不懈奋斗|作出[^,，。]{0,8}贡献|不足|短板|困难|问题[^,，。]{0,6}存在)"
+)
+# Tasks that go on in a paragraph of their own are short; closing words that the pattern misses are long.
+_LONGEST_TASK = 80
+
 
 @dataclass(slots=True)
 class Item:
@@ -159,16 +169,19 @@ def _read(read: Sequence[Line], name: str, repairs: Repairs | None) -> Plan:
 
 
 def _drop_closing(root: Node, roles: list[str]) -> None:
-    """Where no numbered item has a second paragraph, one behind the very last item closes the plan and is none of it."""
+    """Words to the reader behind the very last item close the plan and are none of it, if no numbered item has a second paragraph."""
     last, others = root, False
     while last.children:
         others = others or any(_has_tail(child) for child in last.children[:-1])
         last = last.children[-1]
     if last.marker and not last.is_heading and not others:
+        closes_at = next(
+            (at for at, text in last.paragraphs if len(text) > _LONGEST_TASK or _CLOSING.match(text)), len(roles)
+        )
         for at, text in last.paragraphs:
-            if not is_units(text):
+            if at >= closes_at and not is_units(text):
                 roles[at] = "after the plan"
-        last.paragraphs = [(at, text) for at, text in last.paragraphs if is_units(text)]
+        last.paragraphs = [(at, text) for at, text in last.paragraphs if at < closes_at or is_units(text)]
 
 
 def _has_tail(node: Node) -> bool:

@@ -25,6 +25,8 @@ from train.plans.repair import Repairs
 # Address space of one reader. The largest file that is read has 64 MiB, and reading takes some ten times a file's size.
 MEMORY = 2 << 30
 _TO_SHRINK = "split it, or remove its pictures"
+_NO_ITEMS = "no items found in it"
+_WHY = "; `yaodian items --skipped` shows what its lines were taken for"
 
 
 def main() -> None:
@@ -58,15 +60,15 @@ def content_digest(path: Path) -> str:
         return ""
 
 
-def plan_with_items(file: Found, repairs: Repairs | None = None) -> Plan:
+def plan_with_items(file: Found) -> Plan:
     """Reads one file of a batch.
 
     Raises:
         InputError: it cannot be read, or no line of it became an item.
     """
-    plan = read_plan(file.path, name=file.name, repairs=repairs)
+    plan = read_plan(file.path, name=file.name)
     if not plan.items:
-        raise NoText(file.path, "no items found in it; `yaodian items --skipped` shows what its lines were taken for")
+        raise NoText(file.path, _NO_ITEMS + _WHY)
     return plan
 
 
@@ -76,7 +78,7 @@ def _answer(task: dict[str, Any]) -> dict[str, Any]:
     digest = content_digest(path)
     try:
         try:
-            plan = plan_with_items(Found(path, task["name"]), Repairs.without(set(task["without"])))
+            plan = read_plan(path, name=task["name"], repairs=Repairs.without(set(task["without"])))
             rows = plan.rows()
         except MemoryError as error:
             raise TooLarge(path, f"needs more than {MEMORY >> 20:,} MiB of memory: {_TO_SHRINK}") from error
@@ -89,6 +91,8 @@ def _answer(task: dict[str, Any]) -> dict[str, Any]:
         name = shown(plan.name)
         notes = [f"{name}: {len(plan.items)} items; repaired lines: {plan.repairs}"]
         notes += [f"{name}:{number}: {role}: {text[:60]}" for number, role, text in plan.skipped]
+    if not plan.items:
+        return {"failure": _NO_ITEMS if task["skipped"] else _NO_ITEMS + _WHY, "notes": notes}
     return {"digest": digest, "rows": rows, "notes": notes}
 
 

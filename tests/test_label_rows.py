@@ -76,6 +76,7 @@ def test_the_interface_tells_its_answers_unless_somebody_broke_it(taxonomy: Taxo
         "",
         "<View>",
         interface.replace('toName="item"', 'toName="text"'),
+        interface.replace('choice="multiple"', 'choice="single"'),
         '<!DOCTYPE v [<!ENTITY a "b">]><v>&a;</v>',
     ):
         assert choices_of(broken) is None
@@ -85,7 +86,7 @@ def test_the_interface_tells_its_answers_unless_somebody_broke_it(taxonomy: Taxo
     require_themes(more, taxonomy, more=True)
     with pytest.raises(
         LabelStudioError,
-        match=r"^project 7: its interface adds bridges; give the taxonomy it was made with, --labels FILE, or restore it with `yaodian label init --project 7`$",
+        match=r"^project 7: its interface adds bridges; give what has its themes, --labels FILE or --model BUNDLE \(push also takes --no-prelabels\)",
     ):
         require_themes(more, taxonomy)  # fmt: skip
 
@@ -137,6 +138,35 @@ def test_the_last_answer_of_an_annotator_counts(taxonomy: Taxonomy) -> None:
     assert (read.n_cancelled, read.n_drafts, read.faults) == (1, 0, [])  # the draft edits a submitted answer
     read_task(read, exported(drafts=1), taxonomy, {})
     assert read.n_drafts == 1
+
+
+def test_an_answer_that_cannot_be_taken_counts_until_it_is_corrected(taxonomy: Taxonomy) -> None:
+    wrong, right = answer(1, "none", "roads", at="2025-01-02"), answer(1, "water", at="2025-01-03")
+    before = answer(1, "roads", at="2025-01-01")
+    for said, faults, readings in (
+        ((before, wrong), ["task 5: a@x: `none` together with roads"], {}),
+        ((before, wrong, right), [], {"a@x": ("water",)}),
+        ((right, wrong, before), [], {"a@x": ("water",)}),
+    ):
+        read = ReadItem([5], ROW)
+        read_task(read, exported(*said), taxonomy, {1: "a@x"})
+        assert read.faults == faults
+        assert {who: r.labels for who, r in read.readings.items()} == readings
+
+
+def test_what_annotators_said_in_an_earlier_round_is_not_pushed() -> None:
+    row = ROW | {"annotator": "li", "comment": "?", "comments": {"li": "?"}, "note": "kept"}
+    (task,) = TaskMaker().tasks([row])
+    assert row_of(task.data) == ROW | {"note": "kept"}
+
+
+def test_a_plan_whose_name_the_project_holds_with_another_title_is_told() -> None:
+    held = upload.Held(titles={"要点.txt": "甲县要点"})
+    pushed = upload.Pushed()
+    plans = [[{"plan": name, "title": title, "text": "修路"}] for name, title in
+             (("要点.txt", "乙县要点"), ("b/要点.txt", "丙县要点"), ("b/要点.txt", "丙县要点"))]  # fmt: skip
+    assert len(list(upload._Missing(held, False).of(plans, pushed, lambda _: None))) == 3
+    assert pushed.namesakes == {"要点.txt": "甲县要点"}
 
 
 def test_agreement_needs_items_that_two_have_read_and_writes_no_nan(taxonomy: Taxonomy, tmp_path: Path) -> None:

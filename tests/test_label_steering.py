@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -117,7 +119,7 @@ def test_margins_are_nothing_at_the_threshold_and_compare_themes() -> None:
 def test_items_that_somebody_has_in_hand_are_no_candidates() -> None:
     skipped, draft, faulty = (item(text) for text in ("乙", "丙", "丁"))
     skipped.n_cancelled, draft.n_drafts = 1, 1
-    faulty.faults.append("task 4: unknown choice")
+    faulty.faulty["a"] = ("", "task 4: unknown choice")
     pool = Pool.of_items(
         [item("甲"), skipped, draft, faulty, item("戊", a=["roads"], b=["roads", "water"]), item("己", a=[])]
     )
@@ -263,12 +265,18 @@ def test_a_run_that_cannot_say_what_is_suspect_is_refused(
             out_of_fold(scored)
 
 
-def test_without_a_model_the_latest_run_is_asked(
+def test_without_a_model_the_latest_run_with_out_of_fold_scores_is_asked(
     run: Run, scored: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.tagging.bundle.latest_run", lambda: scored.folder)
+    runs = tmp_path / "models/runs"
+    shutil.copytree(scored.folder, runs / "older")
+    shutil.copytree(scored.folder, runs / "without folds")
+    (runs / "without folds" / layout.OUT_OF_FOLD).write_text("")
+    os.utime(runs / "older" / layout.DIGESTS, (0, 0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("train.tagging.bundle.resource", lambda name: tmp_path / name)
     write_rows(tmp_path / "l.jsonl", [{"plan": "p", "text": "修路", "labels": ["roads"]}])
-    assert f"0 suspects among 1 annotated items that {scored.folder} was" in run("suspects", "--rows", tmp_path / "l.jsonl")[2]  # fmt: skip
+    assert "0 suspects among 1 annotated items that models/runs/older was" in run("suspects", "--rows", tmp_path / "l.jsonl")[2]  # fmt: skip
 
 
 def test_scores_of_a_pool_come_from_the_bundle(bundle: Path) -> None:

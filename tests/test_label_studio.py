@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import ROOT, invented_rows, make_bundle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -371,7 +372,7 @@ def test_cancelled_drafts_unknown_and_contradicting_answers_are_told_apart(
     assert error.splitlines() == [
         f"task {at['陌生']}: admin@example.com: unknown choice bridges (the taxonomy has roads, water, schools); left out",
         f"task {at['矛盾']}: admin@example.com: `none` together with roads; left out",
-        f"2 rows of 2 annotated items, 4 not annotated, 1 skipped, 1 drafts, 1 tasks that were not pushed by yaodian; written to {tmp_path / 'l.jsonl'}",
+        f"2 rows of 2 annotated items, 2 not annotated, 2 left out, 1 skipped, 1 drafts, 1 tasks that were not pushed by yaodian; written to {tmp_path / 'l.jsonl'}",
     ]  # fmt: skip
     rows = {r["text"]: r for r in read_rows(tmp_path / "l.jsonl", taxonomy)}
     assert {text: r["labels"] for text, r in rows.items()} == {"好": ["roads"], "评论": []}
@@ -577,9 +578,17 @@ def test_a_wrong_token_and_a_deleted_project_are_one_line(
 
 
 def test_both_kinds_of_token_and_a_token_file_open_the_door(
-    studio: Studio, project: Project, taxonomy_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    studio: Studio,
+    project: Project,
+    taxonomy: Taxonomy,
+    taxonomy_file: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = ("pull", "-o", tmp_path / "l.jsonl", "--project", project.id, "--labels", taxonomy_file)
+    send(studio, project, [{"plan": "p", "number": "", "path": [], "text": "修路", "units": ""}])
+    annotate(studio.client, studio.tasks(project)["修路"].id, ["roads"], taxonomy)
     for token in (studio.token, studio.refresh):
         monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
         assert run(*arguments)[0] == 0
@@ -594,8 +603,9 @@ def test_an_interface_that_somebody_edited_is_noticed_and_restored(
     write_rows(rows, invented_rows(1, 2))
     common = ("--project", project.id)
     for edited, says in (
-        (project.interface.replace('"themes"', '"topics"'), "the interface of project {0} has no choices `themes` for `item`; somebody edited it"),
-        (project.interface.replace('value="water" alias="water"', 'value="wet" alias="wet"'), "project {0}: its interface lacks water and adds wet; give the taxonomy"),
+        (project.interface.replace('"themes"', '"topics"'), "the interface of project {0} has no multiple choices `themes` for `item`; somebody edited it"),
+        (project.interface.replace('choice="multiple"', 'choice="single"'), "the interface of project {0} has no multiple choices `themes`"),
+        (project.interface.replace('value="water" alias="water"', 'value="wet" alias="wet"'), "project {0}: its interface lacks water and adds wet; give what has its themes"),
     ):  # fmt: skip
         studio.client.projects.update(project.id, label_config=edited)
         code, _, error = run("push", rows, "--model", bundle, *common)
@@ -604,6 +614,38 @@ def test_an_interface_that_somebody_edited_is_noticed_and_restored(
         assert says.format(project.id) in error
         assert run("init", *common, "--labels", taxonomy_file)[0] == 0
     assert run("push", rows, "--model", bundle, *common)[0] == 0
+
+
+def test_init_drops_no_theme_that_answers_use(
+    studio: Studio, project: Project, taxonomy: Taxonomy, taxonomy_file: Path, run: Run, tmp_path: Path
+) -> None:
+    send(studio, project, [{"plan": "p", "number": "", "path": [], "text": t, "units": ""} for t in ("修路", "治河")])
+    for text, task in studio.tasks(project).items():
+        annotate(studio.client, task.id, ["roads"] if text == "修路" else ["roads", "water"], taxonomy)
+    themes = yaml.safe_load(taxonomy_file.read_text(encoding="utf-8"))
+    for kept, used in (("schools", "roads (2), water (1)"), ("roads", "water (1)")):
+        fewer = tmp_path / "fewer.yaml"
+        fewer.write_text(yaml.safe_dump(themes | {"themes": [t for t in themes["themes"] if t["key"] == kept]}))
+        code, _, error = run("init", "--project", project.id, "--labels", fewer)
+        assert (code, error) == (
+            2,
+            f"project {project.id}: answers use themes that the taxonomy does not have: {used}; give the one that has them, --labels FILE, or make another project\n",
+        )
+    fewer.write_text(yaml.safe_dump(themes | {"themes": [t for t in themes["themes"] if t["key"] != "schools"]}))
+    assert run("init", "--project", project.id, "--labels", fewer)[0] == 0
+    code, _, error = run("pull", "-o", tmp_path / "l.jsonl", "--project", project.id, "--labels", fewer)
+    assert (code, len(read_rows(tmp_path / "l.jsonl"))) == (0, 2)
+
+
+def test_a_pull_without_an_answer_leaves_the_file_of_an_earlier_one(
+    studio: Studio, project: Project, taxonomy_file: Path, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "l.jsonl").write_text("what was there")
+    send(studio, project, [{"plan": "p", "number": "", "path": [], "text": "修路", "units": ""}])
+    assert run("pull", "-o", tmp_path / "l.jsonl", "--project", project.id, "--labels", taxonomy_file) == (
+        2, "", f"0 rows of 0 annotated items, 1 not annotated; {tmp_path / 'l.jsonl'} was not written\n"
+    )  # fmt: skip
+    assert (tmp_path / "l.jsonl").read_text() == "what was there"
 
 
 @pytest.mark.slow(reason="kills processes")

@@ -38,23 +38,28 @@ class ReadItem:
         tasks: numbers of its tasks on the server, mostly one.
         row: as it was pushed.
         readings: the latest answer of each annotator, by name.
+        faulty: of annotators whose latest answer cannot be taken: when they gave it, and what is wrong with it.
         n_cancelled, n_drafts: skipped answers, and answers nobody submitted.
-        faults: answers that cannot be taken, each named with its task.
     """
 
     tasks: list[int]
     row: Row
     readings: dict[str, Reading] = field(default_factory=dict)
+    faulty: dict[str, tuple[str, str]] = field(default_factory=dict)
     n_cancelled: int = 0
     n_drafts: int = 0
-    faults: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[str]:
+        """Answers that cannot be taken, each named with its task."""
+        return [fault for _, fault in self.faulty.values()]
 
 
 def read_task(item: ReadItem, task: Mapping[str, Any], taxonomy: Taxonomy, names: Mapping[int, str]) -> None:
     """Adds what an exported task holds to its item.
 
     Args:
-        item: receives readings, counts and faults.
+        item: receives readings, faults and counts.
         task: as exported.
         taxonomy: the themes an answer may have.
         names: annotators by their number.
@@ -69,12 +74,15 @@ def read_task(item: ReadItem, task: Mapping[str, Any], taxonomy: Taxonomy, names
         chosen, comment = _answer(annotation.get("result") or [])
         if not chosen:
             continue  # submitted without an answer, which only the API can do
-        who = _who(annotation.get("completed_by"), names)
-        if fault := _fault(chosen, taxonomy):
-            item.faults.append(f"task {task['id']}: {who}: {fault}")
+        who, at = _who(annotation.get("completed_by"), names), str(annotation.get("updated_at") or "")
+        before = item.readings[who].at if who in item.readings else item.faulty.get(who, ("", ""))[0]
+        if at < before:
             continue
-        at = str(annotation.get("updated_at") or "")
-        if who not in item.readings or at >= item.readings[who].at:
+        item.readings.pop(who, None)
+        item.faulty.pop(who, None)
+        if fault := _fault(chosen, taxonomy):
+            item.faulty[who] = (at, f"task {task['id']}: {who}: {fault}")
+        else:
             item.readings[who] = Reading(who, tuple(taxonomy.ordered(chosen)), comment, at)
 
 
@@ -84,6 +92,11 @@ def _who(user: Any, names: Mapping[int, str]) -> str:
     if isinstance(user, int) and not isinstance(user, bool):
         return names.get(user, str(user))
     return str(user or "unknown")
+
+
+def chosen(annotation: Mapping[str, Any]) -> list[str]:
+    """The choices of an annotation as the server exports it; none of one that was skipped."""
+    return [] if annotation.get("was_cancelled") else _answer(annotation.get("result") or [])[0]
 
 
 def _answer(result: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:

@@ -81,6 +81,11 @@ def push(
         pushed = push_items(server, found, source.plans, tagger, lambda n: bar.advance(task, n))
     for failure in source.failures.values():
         say(failure)
+    for plan, title in pushed.namesakes.items():
+        say(
+            f"{plan}: the project held a plan of this name, {title}; items of both with the same words are one task. "
+            "Push the folder above, whose files have longer names"
+        )
     failed = f", {len(source.failures)} files could not be read" if source.failures else ""
     say(
         f"project {found.id}: {pushed.n_items} items{failed}; {pushed.n_new} new, {pushed.n_predicted} with new pre-labels; "
@@ -125,6 +130,8 @@ def pull(
             lambda n, total: bar.update(task, completed=n, total=total),
         )
     _say_pulled(pulled, output, merge)
+    if not pulled.n_rows:
+        raise typer.Exit(2)
     if pulled.faults:
         raise typer.Exit(1)
 
@@ -135,13 +142,15 @@ def _say_pulled(pulled: Pulled, output: Path, rule: str) -> None:
     if pulled.undecided:
         say(f"{len(pulled.undecided)} tasks left out, undecided by {rule}: {listed(pulled.undecided, ', ')}")
     counts = [
-        (pulled.n_items - pulled.n_annotated - pulled.n_cancelled - pulled.n_drafts, "not annotated"),
+        (pulled.n_items - pulled.n_annotated - pulled.n_faulty - pulled.n_cancelled - pulled.n_drafts, "not annotated"),
+        (pulled.n_faulty, "left out"),
         (pulled.n_cancelled, "skipped"),
         (pulled.n_drafts, "drafts"),
         (pulled.n_foreign, "tasks that were not pushed by yaodian"),
     ]
     rest = "".join(f", {n} {what}" for n, what in counts if n > 0)
-    say(f"{pulled.n_rows} rows of {pulled.n_annotated} annotated items{rest}; written to {output}")
+    written = f"written to {output}" if pulled.n_rows else f"{output} was not written"
+    say(f"{pulled.n_rows} rows of {pulled.n_annotated} annotated items{rest}; {written}")
 
 
 @app.command()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from train.errors import LabelStudioError, OutputError
-from train.labeling.annotations import ReadItem, merge, read_task
+from train.labeling.annotations import ReadItem, chosen, merge, read_task
 from train.labeling.connection import Server
 from train.labeling.listing import tasks_of
 from train.labeling.project import Project
@@ -20,6 +22,10 @@ from train.taxonomy import Taxonomy
 CHUNK = 500  # tasks of one export: 1.3 s on a laptop, and an address of 6 kB
 
 
+class _Nothing(Exception):
+    """No row to write."""
+
+
 @dataclass(slots=True)
 class Pulled:
     """What a pull found.
@@ -28,6 +34,7 @@ class Pulled:
         n_items: items in the project.
         n_rows: rows written.
         n_annotated: items with at least one answer that can be taken.
+        n_faulty: items with an answer that cannot be taken.
         n_cancelled, n_drafts: items with nothing but skipped answers; items with nothing but an answer that was not submitted.
         n_foreign: tasks that `push` did not make.
         undecided: tasks that the rule leaves out.
@@ -37,6 +44,7 @@ class Pulled:
     n_items: int = 0
     n_rows: int = 0
     n_annotated: int = 0
+    n_faulty: int = 0
     n_cancelled: int = 0
     n_drafts: int = 0
     n_foreign: int = 0
@@ -64,6 +72,9 @@ def pull(
         adjudicator: e-mail address of whose answer decides.
         progress: told how many of how many tasks were read.
 
+    Returns:
+        What was found; without a row nothing is written.
+
     Raises:
         LabelStudioError: the server refuses or does not answer; nothing is written then.
         OutputError: the file cannot be written.
@@ -71,7 +82,7 @@ def pull(
     if output.suffix.lower() != ".jsonl":
         raise OutputError(f"{output}: annotations are written as JSON Lines; name the output .jsonl")
     pulled = Pulled()
-    with open_writer(output, None) as writer:
+    with suppress(_Nothing), open_writer(output, None) as writer:
         if rule == "adjudicator":
             require_annotator(server, adjudicator)
         for item in read_items(server, project, taxonomy, pulled, progress):
@@ -83,6 +94,8 @@ def pull(
                 continue
             writer.write(rows)
             pulled.n_rows += len(rows)
+        if not pulled.n_rows:
+            raise _Nothing  # what an earlier pull wrote stays
     return pulled
 
 
@@ -101,6 +114,7 @@ def read_items(
             if item is None:  # deleted since it was listed
                 continue
             pulled.faults += item.faults
+            pulled.n_faulty += bool(item.faults)
             pulled.n_annotated += bool(item.readings) and not item.faults
             if not item.readings and not item.faults:
                 pulled.n_cancelled += bool(item.n_cancelled)
@@ -108,6 +122,16 @@ def read_items(
             yield item
         n_done += sum(map(len, chunk))
         progress(n_done, n_tasks)
+
+
+def uses(server: Server, project: Project, choices: Iterable[str]) -> Counter[str]:
+    """How many submitted answers give each of some choices."""
+    counts, wanted = Counter[str](), set(choices)
+    for chunk in _chunks(_groups(server, project, Pulled())):
+        for task in _export(server, project, [number for tasks in chunk for number in tasks]).values():
+            for annotation in task.get("annotations") or []:
+                counts.update(wanted.intersection(chosen(annotation)))
+    return counts
 
 
 def annotators(server: Server) -> dict[int, str]:

@@ -63,7 +63,7 @@ def open_project(server: Server, wanted: str) -> Project:
         raise LabelStudioError(f"{server.url}: no project is called {wanted}; make it with `yaodian label init`")
     if choices_of(project.interface) is None:
         raise LabelStudioError(
-            f"{server.url}: the interface of project {project.id} has no choices `{CHOICES}` for `{ITEM}`; somebody edited it, "
+            f"{server.url}: the interface of project {project.id} has no multiple choices `{CHOICES}` for `{ITEM}`; somebody edited it, "
             f"`yaodian label init --project {project.id}` restores it"
         )
     return project
@@ -86,19 +86,19 @@ def require_themes(project: Project, taxonomy: Taxonomy, *, more: bool = False) 
     if missing or foreign:
         faults = [f"{word} {', '.join(keys)}" for word, keys in (("lacks", missing), ("adds", foreign)) if keys]
         raise LabelStudioError(
-            f"project {project.id}: its interface {' and '.join(faults)}; give the taxonomy it was made with, --labels FILE, "
-            f"or restore it with `yaodian label init --project {project.id}`"
+            f"project {project.id}: its interface {' and '.join(faults)}; give what has its themes, --labels FILE or --model BUNDLE "
+            f"(push also takes --no-prelabels), or other themes to it: `yaodian label init --project {project.id} --labels FILE`"
         )
 
 
 def choices_of(interface: str) -> list[str] | None:
-    """The answers an interface offers under our name, None where it has no such question about the item."""
+    """The answers an interface offers under our name, None where it has no such question about the item, or takes a single answer."""
     try:
         view = etree.fromstring(interface.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError:
         return None
     for choices in view.iter("Choices"):
-        if choices.get("name") == CHOICES and choices.get("toName") == ITEM:
+        if choices.get("name") == CHOICES and choices.get("toName") == ITEM and choices.get("choice") == "multiple":
             return [c.get("alias") or c.get("value") or "" for c in choices.iter("Choice")]
     return None
 
@@ -116,7 +116,7 @@ def init_project(server: Server, wanted: str, taxonomy: Taxonomy, codebook: Path
         The project and what happened: "created", "updated" or "up to date".
 
     Raises:
-        LabelStudioError: the server refuses, as it does where annotations use a theme the taxonomy no longer has.
+        LabelStudioError: annotations use a theme that the taxonomy no longer has, or the server refuses.
     """
     settings = {
         "label_config": taxonomy.label_studio_interface(),
@@ -137,8 +137,21 @@ def init_project(server: Server, wanted: str, taxonomy: Taxonomy, codebook: Path
     changed = {k: v for k, v in settings.items() if k != "color" and _squeezed(getattr(there, k, None)) != _squeezed(v)}
     if not changed:
         return project, "up to date"
+    _require_unused(server, project, set(choices_of(project.interface) or ()) - {*taxonomy.keys, NONE})
     updated = server.call("updating the project", lambda c: c.projects.update(project.id, **changed))
     return Project(project.id, project.title, getattr(updated, "label_config", None) or project.interface), "updated"
+
+
+def _require_unused(server: Server, project: Project, dropped: set[str]) -> None:
+    """Label Studio itself lets an interface lose choices that annotations have; `pull` could no longer take them."""
+    from train.labeling.download import uses
+
+    if dropped and (used := uses(server, project, dropped)):
+        counts = ", ".join(f"{key} ({n})" for key, n in sorted(used.items()))
+        raise LabelStudioError(
+            f"project {project.id}: answers use themes that the taxonomy does not have: {counts}; give the one that has them, "
+            "--labels FILE, or make another project"
+        )
 
 
 def _titled(client: LabelStudio, title: str) -> list[Any]:

@@ -45,9 +45,9 @@ def suspects(
     from train.labeling.project import require_themes
     from train.labeling.suspects import find_suspects, items_of_rows
     from train.rows import read_rows
-    from train.tagging.bundle import Bundle, latest_run
+    from train.tagging.bundle import OUT_OF_FOLD, Bundle, latest_run
 
-    bundle = Bundle.open(model or latest_run())
+    bundle = Bundle.open(model or latest_run(OUT_OF_FOLD))
     where = ""
     if rows:
         found = find_suspects(items_of_rows(read_rows(rows, bundle.taxonomy, annotated=True)), bundle, limit)

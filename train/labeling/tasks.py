@@ -1,4 +1,4 @@
-"""Item rows as Label Studio tasks, and back: nothing of a row is lost, whatever characters it holds.
+"""Item rows as Label Studio tasks, and back: nothing of a row is lost but what annotators said of it, whatever characters it holds.
 
 A task's `data`:
 
@@ -25,6 +25,11 @@ Json = dict[str, Any]
 CHOICES, ITEM = "themes", "item"  # the names of the control and of the object in the interface
 _NEIGHBOUR = 160  # characters shown of an item before or after
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_SAID = (
+    "annotator",
+    "comment",
+    "comments",
+)  # what `pull` wrote of an earlier round; it would come back as said in this one
 _GAP = " "  # Label Studio takes an empty value for a missing one
 
 
@@ -62,6 +67,7 @@ class TaskMaker:
             yield self._task(row, before, after)
 
     def _task(self, row: Row, before: Row | None, after: Row | None) -> Task:
+        row = {key: value for key, value in row.items() if key not in _SAID}
         base = content_id(row)
         self._seen[base] += 1
         item = base if self._seen[base] == 1 else f"{base}-{self._seen[base]}"

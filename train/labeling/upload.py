@@ -38,20 +38,27 @@ class Held:
         task: the task of each item.
         predicted: tasks that have a prediction of the bundle in question.
         doubles: tasks of items that have another task.
+        titles: the title of each plan.
     """
 
     task: dict[str, int] = field(default_factory=dict)
     predicted: set[int] = field(default_factory=set)
     doubles: list[int] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Pushed:
-    """What a push did, in items."""
+    """What a push did, in items.
+
+    Attributes:
+        namesakes: plans whose name the project held with another title, and that title.
+    """
 
     n_items: int = 0
     n_new: int = 0
     n_predicted: int = 0
+    namesakes: dict[str, str] = field(default_factory=dict)
 
 
 Plans = Callable[[], Iterable[list[Row]]]
@@ -119,6 +126,9 @@ class _Missing:
             for task in maker.tasks(rows):
                 pushed.n_items += 1
                 self.n_told += 1
+                plan, title = task.data["plan"], task.data["title"]
+                if self._held.titles.setdefault(plan, title) != title:
+                    pushed.namesakes[plan] = self._held.titles[plan]
                 there = self._held.task.get(task.item)
                 if there is None or (self._wants and there not in self._held.predicted):
                     yield task
@@ -181,6 +191,7 @@ def held_items(server: Server, project: Project, version: str | None) -> Held:
         item = (task.data or {}).get("item")
         if not isinstance(item, str):
             continue
+        held.titles.setdefault(str(task.data.get("plan")), str(task.data.get("title")))
         has = bool(task.total_annotations)
         if item not in held.task:
             held.task[item] = task.id

@@ -196,10 +196,11 @@ def default_bundle() -> Path:
     return latest
 
 
-def latest_run() -> Path | None:
-    """The bundle that was finished last under `models/runs` of the working folder or the checkout."""
+def latest_run(holding: str = DIGESTS) -> Path | None:
+    """The bundle that was finished last under `models/runs` of the working folder or the checkout, of those in which a certain file holds something."""
     folders = dict.fromkeys([Path("models/runs"), resource("models") / "runs"])
     runs = [f for folder in folders if folder.is_dir() for f in folder.iterdir() if (f / DIGESTS).is_file()]
+    runs = [f for f in runs if (f / holding).is_file() and (f / holding).stat().st_size]
     return max(runs, key=lambda f: (f / DIGESTS).stat().st_mtime, default=None)
 
 

@@ -356,6 +356,9 @@ def test_the_bag_loss_trains_the_pooler_that_classifiers_read(text: Path, tmp_pa
 
 
 def test_settings_out_of_range_are_named_together(text: Path, tmp_path: Path) -> None:
+    wrong = ["masking.span_probs=[1.5,-0.5]", "optim.max_grad_norm=-1", "network.ffn_width=0"]
+    with pytest.raises(ConfigError, match=r"span_probs=\[1\.5, -0\.5\].*ffn_width=0.*max_grad_norm=-1"):
+        settings_of(text, tmp_path, *wrong)
     with pytest.raises(ConfigError, match=r"network\.width=33.*masking\.prob=2"):
         settings_of(text, tmp_path, "masking.prob=2", "network.width=33")
     with pytest.raises(ConfigError, match=r"budget\.steps or budget\.minutes"):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ import pytest
 import yaml
 from conftest import POOLS, ROOT
 
+from train.errors import EncoderError
+from train.learning.encoder import load_model, load_tokenizer
+from train.learning.settings import EncoderSettings
 from train.resources import resource
 from train.rows import plan_names, read_rows, write_rows
 from train.tagging import Tagger
+from train.tagging.bundle import measured_plans
 from train.tagging.windows import cut, highest, stack
 from train.taxonomy import Taxonomy
 
@@ -283,7 +288,9 @@ def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
 ) -> None:
     names = plan_names(rows)
     write_rows(tmp_path / "own.jsonl", [r for r in rows if r["plan"] == names[0]])
-    write_rows(tmp_path / "others.jsonl", [r for r in rows if r["plan"] != names[0]])
+    others = [r for r in rows if r["plan"] != names[0]]
+    write_rows(tmp_path / "known.jsonl", others)
+    write_rows(tmp_path / "others.jsonl", [r | {"text": "本地" + r["text"]} for r in others])
     adapt = [
         inputs[0],
         *TINY,
@@ -294,6 +301,9 @@ def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
     out = train(tmp_path, *adapt, "data.held_out=0.0", "run.dir=runs/blind")
     assert "no plan was held out: this run has no F1 of its own" in out
     assert "No plan was held out" in (tmp_path / "runs" / "blind" / "README.md").read_text(encoding="utf-8")
+    said = refused(tmp_path, *adapt, "data.held_out=known.jsonl", "run.dir=runs/known")
+    n_trained = sum(r["plan"] not in json.loads((trained / "split.json").read_text())["test"] for r in others)
+    assert f"init={trained}: was trained on {n_trained} of the {len(others)} held-out items; hold out others" in said
     train(tmp_path, *adapt, "data.held_out=others.jsonl", "run.dir=runs/measured")
     measured = figures(tmp_path / "runs" / "measured")
     assert measured["test"]["n_plans"] == len(names) - 1
@@ -323,8 +333,43 @@ def test_adapting_rehearses_rows_but_none_that_the_bundle_was_measured_on(
     card = (tmp_path / "runs" / "own" / "README.md").read_text(encoding="utf-8")
     assert "- training: 1 plans, 8 items" in card
     assert f"- rehearsal: {min(80, n_known)} items drawn from `known.jsonl`" in card
+    assert measured_plans(tmp_path / "runs" / "own") == set(measured)  # nor may a run that goes on from this one
     said = refused(tmp_path, *shared, "data.rehearsal=builtin", "run.dir=runs/other")
     assert "data.rehearsal=builtin has the six themes of labels/taxonomy.yaml; for others give rows of theirs" in said
+
+
+def test_a_head_is_kept_where_the_themes_are_the_same_in_the_same_order(taxonomy: Taxonomy, tmp_path: Path) -> None:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    shape = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    labels = {"num_labels": len(taxonomy), "id2label": dict(enumerate(taxonomy.keys))}
+    there = BertForSequenceClassification(BertConfig(vocab_size=9, **shape, **labels))
+    there.save_pretrained(tmp_path)
+    settings = EncoderSettings("x", str(tmp_path), 48, 1, 16, 2, 16, None, None, None)
+    for themes, same in ((taxonomy.themes, True), (taxonomy.themes[::-1], False)):
+        loaded = load_model(str(tmp_path), settings, replace(taxonomy, themes=themes), 9)
+        assert torch.equal(loaded.classifier.weight, there.classifier.weight) is same
+        assert torch.equal(loaded.bert.pooler.dense.weight, there.bert.pooler.dense.weight)
+
+
+def test_a_folder_without_a_vocabulary_is_no_encoder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(EncoderError, match=r"no tokenizer there; expected tokenizer\.json or vocab\.txt"):
+        load_tokenizer(str(tmp_path), [])
+
+
+@pytest.mark.slow(reason="trains a network")
+def test_themes_that_the_bundle_does_not_have_are_said_before_the_training(
+    trained: Path, inputs: list[str], taxonomy: Taxonomy, tmp_path: Path
+) -> None:
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text(replace(taxonomy, themes=taxonomy.themes[:2]).dump(), encoding="utf-8")
+    write_rows(tmp_path / "own.jsonl", [{"plan": "p", "text": "修路", "labels": ["roads"]}, {"plan": "p", "text": "治河", "labels": ["water"]}])  # fmt: skip
+    said = refused(tmp_path, *TINY, f"labels={fewer}", f"init={trained}",
+                   "data={path: own.jsonl, held_out: 0.0, validation: 0.0, n_folds: 0}", "run.dir=runs/x")  # fmt: skip
+    assert "has other themes, so its thresholds don't fit; set data.validation or data.n_folds" in said
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow(reason="starts two processes that talk to each other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -38,7 +39,7 @@ def evaluate_file(
     """
     tagger = Tagger.load(model)
     taxonomy = tagger.bundle.taxonomy
-    rows = read_rows(gold, taxonomy, annotated=True)
+    rows = read_rows(gold, taxonomy, annotated=True, plan_key=_data_settings(tagger.bundle).get("plan_key", "plan"))
     tagged = tagger.tag_rows(rows)
     scores = np.array([[row["scores"][k] for k in taxonomy.keys] for row in tagged])
     predicted = np.array([[k in row["labels"] for k in taxonomy.keys] for row in tagged], dtype=np.bool_)
@@ -63,7 +64,7 @@ def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     if train is not None:
         return read_rows(train, bundle.taxonomy, annotated=True)
     try:
-        data = yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"]
+        data = _data_settings(bundle)
         path, key = data["path"], data.get("plan_key", "plan")
         split = json.loads((bundle.folder / SPLIT).read_text(encoding="utf-8"))
         source = resource("data") / "starter" if path == "builtin" else Path(path)
@@ -74,6 +75,14 @@ def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     if not rows:
         _note("without baselines: the rows this bundle was trained on are not here; name them with --train ROWS.jsonl")
     return rows
+
+
+def _data_settings(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle's run was told of its data; {} where that cannot be read."""
+    try:
+        return dict(yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return {}
 
 
 def _repeats(learned: Sequence[Row], rows: Sequence[Row]) -> BoolArray | None:

@@ -67,6 +67,8 @@ def load_tokenizer(source: str | None, texts: Sequence[str]) -> PreTrainedTokeni
         return as_pretrained(learned, 512)
     from transformers import AutoTokenizer
 
+    if Path(source).is_dir() and not any((Path(source) / name).is_file() for name in _TOKENIZERS):
+        raise EncoderError(f"encoder {source}: no tokenizer there; expected {' or '.join(_TOKENIZERS)}")
     tokenizer = _load(AutoTokenizer, source, {})
     missing = [n for n in ("cls_token_id", "sep_token_id", "pad_token_id") if getattr(tokenizer, n, None) is None]
     if missing or not tokenizer.is_fast:
@@ -116,8 +118,31 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
         arguments = names | {"dtype": torch.float32, "ignore_mismatched_sizes": True}
         model = _load(AutoModelForSequenceClassification, source, arguments)
         _require_bert_like(model.config, source, settings.max_length, n_tokens)
+        if _has_as_many_other_themes(source, taxonomy):
+            _renew_head(model)
     compute_first_position_only(model)
     return model
+
+
+def _has_as_many_other_themes(source: str, taxonomy: Taxonomy) -> bool:
+    """Whether a folder holds a classifier of other themes, or another order, that transformers takes for one of these, as their number is the same."""
+    try:
+        config = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
+        classifies = any(name.endswith("ForSequenceClassification") for name in config["architectures"])
+        keys = [config["id2label"][str(at)] for at in range(len(taxonomy))]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return classifies and len(config["id2label"]) == len(taxonomy) and keys != taxonomy.keys
+
+
+def _renew_head(model: PreTrainedModel) -> None:
+    from torch import nn
+
+    head: Any = model.classifier
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=getattr(model.config, "initializer_range", 0.02))
+            nn.init.zeros_(layer.bias)
 
 
 def _require_bert_like(config: Any, source: str, max_length: int, n_tokens: int) -> None:
@@ -161,7 +186,8 @@ def _load(loader: Any, source: str, arguments: dict[str, Any]) -> Any:
         raise EncoderError(f"encoder {source}: cannot be fetched; {_WITHOUT_HUB} ({_first_line(error)})") from None
 
 
-_FAULTS = (OSError, ValueError, RuntimeError, KeyError, ImportError)
+_TOKENIZERS = ("tokenizer.json", "vocab.txt")  # without either transformers makes one that knows no word
+_FAULTS = (OSError, ValueError, RuntimeError, KeyError, ImportError, TypeError)
 _WITHOUT_HUB = "without a network give a folder, encoder.path=FOLDER, or use encoder=yaodian, which is shipped"
 
 

@@ -156,7 +156,11 @@ def fit(
     patience = settings.optim.patience if validation is not None else None
     last, state = last_whole(folder) or (None, None)
     if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
-        fitted = type(model).from_pretrained(state.best_model_checkpoint or last, local_files_only=True)
+        fitted = type(model).from_pretrained(
+            state.best_model_checkpoint or last,
+            local_files_only=True,
+            attn_implementation=model.config._attn_implementation,
+        )
         compute_first_position_only(fitted)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)

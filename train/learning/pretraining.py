@@ -130,7 +130,8 @@ class Pretraining:
         self._wrapped.train()
         of_tokens, of_bags = self._losses(self._wrapped, batch, rng)
         (of_tokens + self._settings.masking.bag_weight * of_bags).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), optim.max_grad_norm)
+        if optim.max_grad_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), optim.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         p.step += 1

@@ -21,7 +21,7 @@ from train.errors import ConfigError, OutputError
 from train.evaluation.metrics import evaluate, label_matrix
 from train.learning.material import Material, annotated_rows, gather, rows_to_rehearse
 from train.learning.settings import TrainSettings
-from train.rows import Row
+from train.rows import Row, content_id
 from train.tagging import bundle as layout
 from train.taxonomy import Taxonomy
 
@@ -55,6 +55,8 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
     material = gather(settings, taxonomy, rows, held_out, rehearsal)
+    _require_cuts(settings, material)
+    _require_unseen(settings, material)
     model = material.make()
     _start(recorded, folder)
     fitted, cuts = _fit(settings, material, model)
@@ -80,6 +82,32 @@ def _prepare(settings: TrainSettings) -> None:
     transformers_logging.disable_progress_bar()
     if settings.run.n_threads:
         torch.set_num_threads(settings.run.n_threads)
+
+
+def _require_cuts(settings: TrainSettings, material: Material) -> None:
+    """Says before the training, not after it, that thresholds of the bundle gone on from do not fit."""
+    from train.learning.thresholds import Cuts
+
+    if not settings.data.n_folds and not material.corpus.validation:
+        Cuts.of_bundle(str(settings.init), material.taxonomy.keys)
+
+
+def _require_unseen(settings: TrainSettings, material: Material) -> None:
+    """Refuses to call items held out that the bundle gone on from was trained on, by the ids that it keeps with its out-of-fold scores."""
+    if settings.init is None:
+        return
+    folder, held_out = layout.bundle_folder(settings.init), settings.data.held_out
+    try:
+        lines = (folder / layout.OUT_OF_FOLD).read_text(encoding="utf-8").splitlines()
+        trained = {json.loads(line)["item"] for line in lines}
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    file = f"{Path(held_out).name}/" if isinstance(held_out, str) else ""
+    test = [row | {"plan": row["plan"].removeprefix(file)} for row in material.corpus.test]
+    if seen := sum(content_id(row) in trained for row in test):
+        raise ConfigError(
+            f"init={settings.init}: was trained on {seen} of the {len(test)} held-out items; hold out others, or none: data.held_out=0"
+        )
 
 
 def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) -> tuple[Fitted, Cuts]:
@@ -161,12 +189,15 @@ def _write(settings: TrainSettings, material: Material, fitted: Fitted, cuts: Cu
     material.tokenizer.save_pretrained(folder)
     export_onnx(fitted.model, folder / layout.MODEL)
     split, thresholds = material.corpus.split, cuts.thresholds
+    plans = {"train": split.train, "validation": split.validation, "test": split.test}
+    if settings.init and (before := layout.measured_plans(layout.bundle_folder(settings.init))):
+        plans["measured_before"] = sorted(before)
     texts = {
         layout.TAXONOMY: material.taxonomy.dump(),
         layout.THRESHOLDS: _json(dict(zip(material.taxonomy.keys, [round(t, 6) for t in thresholds], strict=True))),
         layout.WINDOWS: _json(material.shape.as_dict()),
         layout.METRICS: _json(metrics),
-        layout.SPLIT: _json({"train": split.train, "validation": split.validation, "test": split.test}),
+        layout.SPLIT: _json(plans),
         layout.OUT_OF_FOLD: cuts.score_lines(material.taxonomy.keys),
         layout.CARD: model_card(material.taxonomy, thresholds, settings, material.corpus, metrics),
     }

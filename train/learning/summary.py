@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from train.errors import ConfigError
@@ -51,7 +52,9 @@ def _show_figures(metrics: dict[str, Any], taxonomy: Taxonomy, console: Console)
         table.add_column(name, justify="left" if name == "theme" else "right")
     for theme in taxonomy.themes:
         s = test["per_label"][theme.key]
-        table.add_row(f"{theme.zh} {theme.key}", str(s["support"]), *(_f(s[k]) for k in ("precision", "recall", "f1")))
+        table.add_row(
+            escape(f"{theme.zh} {theme.key}"), str(s["support"]), *(_f(s[k]) for k in ("precision", "recall", "f1"))
+        )
     console.print(table)
     for name in ("macro_f1", "micro_f1"):
         low, high = test["ci95"][name]
@@ -71,11 +74,13 @@ def _show_sample(settings: TrainSettings, sample: Path, console: Console) -> Non
     tagger = Tagger.load(settings.folder)
     names = {t.key: t.zh for t in tagger.bundle.taxonomy.themes}
     rows = tagger.tag(sample)
-    table = Table(title=f"{sample.name}: the first {min(_SHOWN, len(rows))} of {len(rows)} items")
+    table = Table(title=f"{escape(sample.name)}: the first {min(_SHOWN, len(rows))} of {len(rows)} items")
     for name in ("number", "themes", "text"):
         table.add_column(name)
     for row in rows[:_SHOWN]:
-        table.add_row(row["number"], "、".join(names[k] for k in row["labels"]) or "-", row["text"][:48])
+        table.add_row(
+            *map(escape, (row["number"], "、".join(names[k] for k in row["labels"]) or "-", row["text"][:48]))
+        )
     console.print(table)
 
 

@@ -174,9 +174,10 @@ def bundle_folder(path: str) -> Path:
 
 
 def measured_plans(folder: Path) -> set[str]:
-    """Names of the plans that a bundle's F1 was measured on; none where it does not say."""
-    named = _read_json(folder / SPLIT).get("test") if (folder / SPLIT).is_file() else None
-    return {str(name) for name in named} if isinstance(named, list) else set()
+    """Names of the plans that a bundle's F1 was measured on, or that of one it went on from; none where it does not say."""
+    split = _read_json(folder / SPLIT) if (folder / SPLIT).is_file() else {}
+    named = [split.get(part) for part in ("test", "measured_before")]
+    return {str(name) for names in named if isinstance(names, list) for name in names}
 
 
 def default_bundle() -> Path:

@@ -272,7 +272,7 @@ def test_a_fit_is_over_after_its_epochs_or_when_early_stopping_waited_long_enoug
 
 @pytest.mark.slow(reason="trains two networks")
 def test_a_sweep_gives_a_bundle_for_each_value(inputs: list[str], tmp_path: Path) -> None:
-    quick = ["data.n_folds=0", "optim.epochs=1", "run.dir=runs/sweep"]
+    quick = ["data.n_folds=0", "data.held_out=0.0", "optim.epochs=1", "run.dir=runs/sweep"]
     train(tmp_path, "--multirun", *inputs, *TINY, *quick, "optim.lr=1e-3,3e-3")
     runs = [tmp_path / "runs" / "sweep" / name for name in "01"]
     rates = [yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["optim"]["lr"] for run in runs]
@@ -280,6 +280,9 @@ def test_a_sweep_gives_a_bundle_for_each_value(inputs: list[str], tmp_path: Path
     for run in runs:
         assert Tagger.load(run).bundle.taxonomy.keys == list(POOLS)
         assert figures(run)["thresholds_from"] == "validation scores"
+        card = (run / "README.md").read_text(encoding="utf-8")
+        assert "validation plans, which the training has looked at: 2 (" in card
+        assert "calibration error on them" in card
 
 
 @pytest.mark.slow(reason="trains a network")
@@ -308,6 +311,9 @@ def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
     measured = figures(tmp_path / "runs" / "measured")
     assert measured["test"]["n_plans"] == len(names) - 1
     assert measured["thresholds_from"].startswith("the bundle it went on from")
+    card = (tmp_path / "runs" / "measured" / "README.md").read_text(encoding="utf-8")
+    assert "whole plans held out: 9 (" in card
+    assert f"(as in the bundle it went on from ({trained}))" in card
     cuts = [json.loads((run / "thresholds.json").read_text()) for run in (trained, tmp_path / "runs" / "measured")]
     assert cuts[0] == cuts[1]
 

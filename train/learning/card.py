@@ -7,8 +7,11 @@ from typing import Any
 
 from train.corpus.dataset import Corpus
 from train.learning.settings import TrainSettings
+from train.learning.thresholds import OF_BUNDLE
 from train.rows import plan_names
 from train.taxonomy import Taxonomy
+
+HELD_OUT = "held-out plans"  # what metrics.json calls them
 
 
 def model_card(
@@ -52,18 +55,22 @@ def _results(
     if not test:
         cuts = ", ".join(f"`{key}` {cut:.2f}" for key, cut in zip(taxonomy.keys, thresholds, strict=True))
         return [f"未留出计划,没有自测的 F1。No plan was held out, so nothing was measured. Thresholds: {cuts}."]
-    leak, calibrated = metrics["leakage"], metrics["calibration"]
+    leak, calibrated, cuts_from = metrics["leakage"], metrics["calibration"], metrics["thresholds_from"]
+    plans, where = "整份留出的计划 whole plans held out", "on the held-out plans"
+    if metrics["test_is"] != HELD_OUT:  # what follows is no honest measure, and says so
+        plans, where = "验证计划(训练与阈值用过) validation plans, which the training has looked at", "on them"
+    mended = "Platt scaling per theme, fitted on " if not cuts_from.startswith(OF_BUNDLE) else "as in "
     return [
         *_theme_rows(taxonomy, thresholds, test), "",
-        f"整份留出的计划 whole plans held out: {test['n_plans']} ({test['n_items']} 条 items). "
+        f"{plans}: {test['n_plans']} ({test['n_items']} 条 items). "
         f"Macro-F1 {_f(test['macro_f1'])} {_interval(test['ci95']['macro_f1'])}, micro-F1 {_f(test['micro_f1'])} "
         f"{_interval(test['ci95']['micro_f1'])}, subset accuracy {_f(test['subset_accuracy'])}. "
         "Intervals: 95 %, bootstrap over plans.", "",
         f"近重复 near-duplicates: {leak['repeated']} of the held-out items nearly repeat a training item "
         f"(`data.leakage={settings.data.leakage}`, {leak['dropped']} training items dropped); macro-F1 without them "
         f"{_f((leak['without'] or {}).get('macro_f1'))}.", "",
-        f"校准 calibration: expected calibration error on the held-out plans {_f(calibrated['ece_before'])} before, "
-        f"{_f(calibrated['ece_after'])} after (Platt scaling per theme, fitted on {metrics['thresholds_from']}).",
+        f"校准 calibration: expected calibration error {where} {_f(calibrated['ece_before'])} before, "
+        f"{_f(calibrated['ece_after'])} after ({mended}{cuts_from}).",
     ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from train.corpus.dataset import digest
 from train.errors import ConfigError, OutputError
 from train.evaluation.metrics import evaluate, label_matrix
+from train.learning.card import HELD_OUT
 from train.learning.material import Material, annotated_rows, gather, rows_to_rehearse
 from train.learning.settings import TrainSettings
 from train.rows import Row, content_id
@@ -159,7 +160,7 @@ def _test(settings: TrainSettings, material: Material, fitted: Fitted, cuts: Cut
     predicted = scores >= np.array(cuts.thresholds)
     fresh = sorted(set(range(len(part))) - set(corpus.repeated)) if corpus.repeated else []
     return {
-        "test_is": "held-out plans" if corpus.test else "validation plans: nothing was held out",
+        "test_is": HELD_OUT if corpus.test else "validation plans: nothing was held out",
         "test": _scores(part, predicted, list(range(len(part))), keys),
         "leakage": {
             "mode": settings.data.leakage,

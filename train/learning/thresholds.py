@@ -16,6 +16,7 @@ from train.learning.calibration import Calibration
 from train.rows import Row, content_id
 from train.tagging.bundle import Bundle, bundle_folder
 
+OF_BUNDLE = "the bundle it went on from"
 _RESAMPLES = 50
 # Items of a theme at which its cut is trusted as much as one half is: `docs/experiments.md` has 0, 50 and 200 beside each other.
 _PRIOR = 50
@@ -98,7 +99,7 @@ class Cuts:
                 f"init={init}: has other themes, so its thresholds don't fit; set data.validation or data.n_folds"
             )
         keep = Calibration(np.ones(len(keys)), np.zeros(len(keys)))
-        return cls(keep, list(bundle.thresholds), [], np.zeros((0, len(keys))), f"the bundle it went on from ({init})")
+        return cls(keep, list(bundle.thresholds), [], np.zeros((0, len(keys))), f"{OF_BUNDLE} ({init})")
 
     def calibration_figures(self, rows: Sequence[Row], scores: FloatArray, keys: list[str]) -> dict[str, Any]:
         """Expected calibration error before and after, and the map itself, as metrics.json holds them.

@@ -228,6 +228,15 @@ def test_stopping_is_said_in_a_word(run: Run, plans: Path, monkeypatch: pytest.M
     assert "Traceback" not in error
 
 
+def test_stopping_pretraining_is_said_in_a_word(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.learning.pretraining_run.pretrain", stop)
+    code, _, error = run("pretrain", f"text.path={tmp_path}")
+    assert (code, error) == (130, "stopped; the same command goes on from the last state that was written\n")
+
+
 def test_a_pipe_that_closes_early_and_a_chinese_windows_are_no_faults(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -221,7 +221,7 @@ def test_a_killed_run_started_again_ends_as_one_that_was_not(trained: Path, inpu
     kill_when(start(tmp_path, *overrides), run, "checkpoints/fold1/checkpoint-*/trainer_state.json")
     train(tmp_path, *overrides)
     assert figures(run) == figures(trained)
-    for name in ("model.safetensors", "thresholds.json", "split.json", "config.yaml"):
+    for name in ("model.safetensors", "model.onnx", "thresholds.json", "split.json", "config.yaml"):
         assert (run / name).read_bytes() == (trained / name).read_bytes(), name
 
 
@@ -240,6 +240,21 @@ def test_a_finished_run_is_not_trained_twice_and_takes_no_other_settings(
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(Path(inputs[1].split("=")[1]).read_text(encoding="utf-8").splitlines(True)[:-1]))
     assert message in refused(folder, inputs[0], f"data.path={fewer}", *TINY, "run.dir=runs/one", sample)
+
+
+@pytest.mark.slow(reason="trains a network")
+def test_stopping_by_hand_names_the_folder_to_go_on_in(inputs: list[str], tmp_path: Path) -> None:
+    process = start(tmp_path, *inputs, *TINY, "optim.epochs=500", "optim.patience=500")
+    deadline = time.monotonic() + 60
+    while not (found := list(tmp_path.glob("models/runs/*/checkpoints/main/checkpoint-*"))):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    run = found[0].parents[2].relative_to(tmp_path)
+    said = f"stopped; the same command with run.dir={run} goes on from the last epoch"
+    assert (process.returncode, error.splitlines()[-1]) == (130, said)
 
 
 def test_the_last_whole_checkpoint_is_found_behind_one_that_was_cut_short(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def main(overrides: Sequence[str] | None = None) -> None:
     except HydraException as error:
         _give_up(str(error).splitlines()[0])
     except KeyboardInterrupt:
-        _give_up("stopped; the same command with its run.dir goes on from the last epoch", 130)
+        _give_up("stopped", 130)
 
 
 def _job(config: DictConfig) -> float | None:
@@ -87,7 +87,10 @@ def _retrain(config: DictConfig) -> float | None:
     from train.learning.summary import find_sample, summarise
 
     sample = find_sample(settings.run.sample)
-    metrics = retrain(settings)
+    try:
+        metrics = retrain(settings)
+    except KeyboardInterrupt:  # the folder's default is the time of day, which nobody remembers
+        _give_up(f"stopped; the same command with run.dir={settings.run.dir} goes on from the last epoch", 130)
     if os.environ.get("RANK", "0") == "0":
         summarise(settings, metrics, sample)
     return cast("float | None", metrics["test"]["macro_f1"]) if metrics["test"] else None

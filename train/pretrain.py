@@ -41,6 +41,9 @@ def _composed(config: DictConfig) -> None:
     except YaodianError as error:
         print(error, file=sys.stderr)
         sys.exit(2)  # from here, as Hydra adds lines of its own to an error that passes through it
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last state that was written", file=sys.stderr)
+        sys.exit(130)
 
 
 def main(overrides: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from train.plans.title import find_issuer, find_title, find_year, is_title
 @pytest.mark.parametrize(
     "text",
     ["云泽县2024年卫生健康工作要点", "云泽镇卫生院二〇二四年工作计划", "云泽县中医药服务提升行动方案（2024—2026年）",
-     "云泽县卫生健康局关于2024年重点工作落实情况的报告", "标题：云泽县2024年工作要点", "《云泽县2024年工作要点》"],
+     "云泽县卫生健康局关于2024年重点工作落实情况的报告", "标题：云泽县2024年工作要点", "《云泽县2024年工作要点》", "甲县2025年卫生健康工作要点任务分解表", "甲县2025年目标责任书"],
 )  # fmt: skip
 def test_a_title_is_short_and_ends_in_a_kind_of_document(text: str) -> None:
     assert is_title(text)

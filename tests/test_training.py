@@ -232,7 +232,7 @@ def test_a_finished_run_is_not_trained_twice_and_takes_no_other_settings(
     folder = trained.parent.parent
     sample = f'run.sample="{folder / "样例.txt"}"'
     before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
-    out = train(folder, *inputs, *TINY, "run.dir=runs/one", sample)
+    out = train(folder, *inputs, *TINY, "run.dir=./runs/one/", "run.progress=false", sample)
     assert f"macro_f1 {figures(trained)['test']['macro_f1']:.3f}" in out
     assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before
     message = "runs/one: holds a run with other settings or other rows (see its config.yaml); choose another run.dir or"
@@ -372,6 +372,15 @@ def test_a_head_is_kept_where_the_themes_are_the_same_in_the_same_order(taxonomy
         loaded = load_model(str(tmp_path), settings, replace(taxonomy, themes=themes), 9)
         assert torch.equal(loaded.classifier.weight, there.classifier.weight) is same
         assert torch.equal(loaded.bert.pooler.dense.weight, there.bert.pooler.dense.weight)
+
+
+def test_validation_plans_without_a_label_give_numbers() -> None:
+    from transformers import EvalPrediction
+
+    from train.learning.fit import _validation_metrics
+
+    found = _validation_metrics(EvalPrediction(np.full((3, 2), -2.0), np.zeros((3, 2))), ["roads", "water"])
+    assert (found["macro_f1"], found["micro_f1"]) == (0.0, 0.0)
 
 
 def test_a_folder_without_a_vocabulary_is_no_encoder(tmp_path: Path) -> None:

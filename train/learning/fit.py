@@ -156,11 +156,8 @@ def fit(
     patience = settings.optim.patience if validation is not None else None
     last, state = last_whole(folder) or (None, None)
     if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
-        fitted = type(model).from_pretrained(
-            state.best_model_checkpoint or last,
-            local_files_only=True,
-            attn_implementation=model.config._attn_implementation,
-        )
+        whole, attention = state.best_model_checkpoint or last, model.config._attn_implementation
+        fitted = type(model).from_pretrained(whole, local_files_only=True, attn_implementation=attention)
         compute_first_position_only(fitted)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
@@ -277,7 +274,10 @@ def _validation_metrics(prediction: Any, keys: list[str]) -> dict[str, float]:
     scores = sigmoid(logits)
     loss = float(np.mean(np.logaddexp(0, np.where(gold, -logits, logits))))
     found = evaluate(gold, scores >= np.array(best_thresholds(gold, scores)), ["validation"] * len(gold), keys)
-    return {"loss": loss, "macro_f1": found.macro_f1, "micro_f1": found.micro_f1}
+    macro, micro = np.nan_to_num(
+        [found.macro_f1, found.micro_f1]
+    ).tolist()  # no label, no F1: early stopping wants a number
+    return {"loss": loss, "macro_f1": macro, "micro_f1": micro}
 
 
 def score(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from train.learning.thresholds import Cuts
 
 _WORK = "checkpoints"
+_SHOWN = ("dir", "progress", "sample", "report_to")
 
 
 def retrain(settings: TrainSettings) -> dict[str, Any]:
@@ -227,13 +228,19 @@ def _start(recorded: str, folder: Path) -> None:
 
 def _require_same(recorded: str, folder: Path) -> None:
     try:
-        there = (folder / layout.SETTINGS).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        there = ""
-    if there != recorded:
+        same = _results_from((folder / layout.SETTINGS).read_text(encoding="utf-8")) == _results_from(recorded)
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        same = False
+    if not same:
         raise ConfigError(
             f"{folder}: holds a run with other settings or other rows (see its config.yaml); choose another run.dir or remove it"
         )
+
+
+def _results_from(recorded: str) -> dict[str, Any]:
+    """Recorded settings but for those that change no result: how the folder is spelt, and what is shown."""
+    data: dict[str, Any] = yaml.safe_load(recorded)
+    return data | {"run": {key: value for key, value in data["run"].items() if key not in _SHOWN}}
 
 
 def _recorded(settings: TrainSettings, taxonomy: Taxonomy, rows: Sequence[Row]) -> str:

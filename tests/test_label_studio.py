@@ -637,6 +637,18 @@ def test_init_drops_no_theme_that_answers_use(
     assert (code, len(read_rows(tmp_path / "l.jsonl"))) == (0, 2)
 
 
+def test_a_plan_pushed_under_the_name_of_another_is_told(
+    studio: Studio, project: Project, run: Run, tmp_path: Path
+) -> None:
+    for county in "甲乙":
+        (tmp_path / county).mkdir()
+        (tmp_path / county / "要点.txt").write_text(f"{county}县2025年工作要点\n\n1.修路架桥。\n", encoding="utf-8")
+        code, _, error = run("push", tmp_path / county / "要点.txt", "--no-prelabels", "--project", project.id)
+        assert code == 0
+        said = "要点.txt: the project held a plan of this name, 甲县2025年工作要点; items of both with the same words are one task. "
+        assert error.startswith(f"{said}Push the folder above, whose files have longer names\n") is (county == "乙")
+
+
 def test_a_pull_without_an_answer_leaves_the_file_of_an_earlier_one(
     studio: Studio, project: Project, taxonomy_file: Path, run: Run, tmp_path: Path
 ) -> None:

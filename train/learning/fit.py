@@ -274,9 +274,8 @@ def _validation_metrics(prediction: Any, keys: list[str]) -> dict[str, float]:
     scores = sigmoid(logits)
     loss = float(np.mean(np.logaddexp(0, np.where(gold, -logits, logits))))
     found = evaluate(gold, scores >= np.array(best_thresholds(gold, scores)), ["validation"] * len(gold), keys)
-    macro, micro = np.nan_to_num(
-        [found.macro_f1, found.micro_f1]
-    ).tolist()  # no label, no F1: early stopping wants a number
+    # Without a label there is no F1, and early stopping wants a number.
+    macro, micro = np.nan_to_num([found.macro_f1, found.micro_f1]).tolist()
     return {"loss": loss, "macro_f1": macro, "micro_f1": micro}
 
 

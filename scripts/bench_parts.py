@@ -39,7 +39,7 @@ def peak(job: Job) -> dict[str, float]:
 def work(job: Job) -> dict[str, float]:
     """Floating-point operations of an item: matrix products of the layers over its tokens, padding not counted.
 
-    The last layer computes the first token alone, and no keys or values (`train/learning/first_position.py`).
+    The last layer computes the first token alone, and no keys or values (`train/learning/bert_layers.py`).
     """
     from tokenizers import Tokenizer
 

@@ -160,7 +160,7 @@ def test_items_are_joined_by_seed_epoch_and_item_alone_and_as_often_as_asked() -
     def partners(seed: int, epoch: int, batch: int = 7, share: float = 0.25) -> list[int]:
         collator = Collator(WindowShape(16, 0, 0, True, CLS, SEP, PAD), 0.0, seed, lambda: epoch, share, items)
         windows = [row for at in range(0, 300, batch) for row in collator(items[at : at + batch])["input_ids"].tolist()]
-        assert collator.lengths(items, epoch) == [1 if row[2] == SEP else 2 for row in windows]
+        assert collator.lengths(items, epoch) == [3 if row[2] == SEP else 4 for row in windows]  # with [CLS] and [SEP]
         return [row[2] for row in windows]  # the partner, or [SEP]
 
     assert partners(1, 0) == partners(1, 0, batch=11)

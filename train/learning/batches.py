@@ -12,7 +12,7 @@ import torch
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from train.rows import Row
-from train.tagging.windows import WindowShape, cut, item_text, path_text, stack
+from train.tagging.windows import Window, WindowShape, cut, item_text, path_text, stack
 from train.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Collator:
         if self.training:
             items = [self._joined(item, self.epoch()) for item in items]
         windows = stack(
-            [cut(i["text_ids"], [] if self._hidden(i["at"]) else i["path_ids"], self.shape) for i in items],
+            [self._windows(item, self.epoch()) for item in items],
             self.shape,
             _LENGTH_STEP,
         )
@@ -95,11 +95,12 @@ class Collator:
         }
 
     def lengths(self, items: Sequence[Encoded], epoch: int) -> list[int]:
-        """Tokens of each item's text in an epoch of training, with those of the item that joins it."""
-        return [len(self._joined(item, epoch)["text_ids"]) for item in items]
+        """Tokens of each item's longest window in an epoch of training, by which batches are put together."""
+        return [max(len(ids) for ids, _ in self._windows(self._joined(item, epoch), epoch)) for item in items]
 
-    def _hidden(self, at: int) -> bool:
-        return self.training and self._draw("", self.epoch(), at).random() < self.heading_dropout
+    def _windows(self, item: Encoded, epoch: int) -> list[Window]:
+        hidden = self.training and self._draw("", epoch, item["at"]).random() < self.heading_dropout
+        return cut(item["text_ids"], [] if hidden else item["path_ids"], self.shape)
 
     def _joined(self, item: Encoded, epoch: int) -> Encoded:
         """An item alone or with another after it, where both fit into one window."""

@@ -87,7 +87,7 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
     import torch
     from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification
 
-    from train.learning.first_position import compute_first_position_only
+    from train.learning.bert_layers import lighten
 
     names: dict[str, Any] = {
         "num_labels": len(taxonomy),
@@ -120,7 +120,7 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
         _require_bert_like(model.config, source, settings.max_length, n_tokens)
         if _has_as_many_other_themes(source, taxonomy):
             _renew_head(model)
-    compute_first_position_only(model)
+    lighten(model)
     return model
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train.learning.first_position import absorb_keys_and_values
+from train.learning.bert_layers import lighten_for_export
 from train.tagging.bundle import LOGITS, STATES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Network(torch.nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
-        self._own_mask = absorb_keys_and_values(model)
+        self._own_mask = lighten_for_export(model)
         self._states: list[Any] = []
         model.base_model.register_forward_hook(lambda _, __, output: self._states.append(output[0]))
 

@@ -16,10 +16,10 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from train.errors import MissingExtra
 from train.evaluation.metrics import best_thresholds, evaluate
 from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
+from train.learning.bert_layers import lighten
 from train.learning.calibration import sigmoid
 from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
-from train.learning.first_position import compute_first_position_only
 from train.learning.progress import Progress
 from train.learning.settings import TrainSettings
 from train.tagging.windows import WindowShape
@@ -158,7 +158,7 @@ def fit(
     if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
         whole, attention = state.best_model_checkpoint or last, model.config._attn_implementation
         fitted = type(model).from_pretrained(whole, local_files_only=True, attn_implementation=attention)
-        compute_first_position_only(fitted)
+        lighten(fitted)
     else:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         # Without the wrapper that computes in bf16, which would be exported with the network.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForPreTraining
 
 from train.errors import ConfigError
+from train.learning.bert_layers import lighten
 from train.learning.pretraining_settings import MaskingSettings, NetworkSettings
 from train.learning.pretraining_text import Batch
 from train.learning.vocabulary import MASK_ID, PAD_ID
@@ -75,6 +76,7 @@ class MaskedLanguageModel(nn.Module):
                 attn_implementation="eager" if device.type == "cpu" else "sdpa",
             )
         )
+        lighten(self.bert_lm)
         self.bert_lm.cls.seq_relationship.requires_grad_(False)  # sentence order is not asked for
 
     def forward(

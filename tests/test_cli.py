@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from documents import package, paragraph, pdf_file, scanned_pdf, word_file, word
 from train import __main__ as training
 from train import cli, errors
 from train.errors import EncoderError, YaodianError
-from train.rows import read_rows
+from train.evaluation.run import training_rows
+from train.rows import Row, content_id, read_rows
+from train.tagging.bundle import Bundle
 
 PLAN = (
     "甲县2025年工作要点\n\n一、建设\n1.修好道路和桥梁,年内全部完工通车。(责任单位:交通局)\n2.治理河湖,年内全部达标。\n"
@@ -282,6 +285,21 @@ def test_evaluate_trains_the_baselines_on_the_rows_it_is_given(
     assert "TF-IDF" in out
 
 
+def test_the_baselines_learn_what_the_bundle_learned_and_nothing_that_was_dropped(
+    run: Run, gold: Path, bundle: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    """Plans 0 to 4 were in the training part; of plan 4 the run left all out, as near-repeats of what is held out."""
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    plans = list(dict.fromkeys(r["plan"] for r in rows))
+    scored = [{"item": content_id(r)} for r in rows if r["plan"] in plans[:4]]
+    (folder / "out_of_fold.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scored))
+    (folder / "split.json").write_text(json.dumps({"train": plans[:5], "validation": [], "test": plans[5:]}))
+    opened = Bundle.open(folder)
+    for n_folds, learned in ((2, plans[:4]), (0, plans[:5])):
+        (folder / "config.yaml").write_text(json.dumps({"data": {"path": str(gold), "n_folds": n_folds}}))
+        assert list(dict.fromkeys(r["plan"] for r in training_rows(opened, None))) == learned
+
+
 def test_gold_rows_with_unknown_themes_are_all_named(run: Run, gold: Path, bundle: Path, tmp_path: Path) -> None:
     lines = gold.read_text(encoding="utf-8").splitlines()
     for at, key in ((3, "rods"), (7, "air")):
@@ -317,6 +335,8 @@ def test_training_names_what_is_wrong_with_its_inputs(
         ([f"labels={more}"], "no training example of air: hold out other plans (data.held_out), annotate more"),
         (["labels=none.yaml"], "none.yaml: cannot be read (No such file or directory); give a taxonomy file, labels=PATH"),
         (["data.path=none.jsonl"], "none.jsonl: no such file; expected item rows as JSON Lines"),
+        (["data.plan_key=documnet"], "data.plan_key=documnet: no row of "),
+        (["data.plan_key=documnet"], "gold.jsonl has it; the first has plan, "),
         (['data.held_out=["丙.docx"]'], "held-out plans not in the data: 丙.docx"),
         (["data.n_folds=50"], "50 folds need at least as many plans, the training data has 9; set data.n_folds lower"),
         (["optim.epochs=0", "optim.lr=2"], "optim.epochs must be at least 1, got 0; optim.lr must be between 0 and 1, got 2"),

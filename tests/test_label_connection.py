@@ -287,6 +287,8 @@ def test_the_sdk_that_is_missing_is_named_with_what_to_type(
     [
         (["label"], "Missing command. See `yaodian label --help`."),
         (["label", "pull", "-o", "a.jsonl", "--merge", "mean"], "--merge is one of majority, adjudicator, all, not 'mean'"),
+        (["label", "pull", "-o", "a.jsonl", "--adjudicator", "li@example.com"],
+         "--adjudicator li@example.com decides nothing with --merge majority; add --merge adjudicator"),
         (["label", "push", "none.txt"], "none.txt: no such file or folder"),
         (["label", "pull"], "Missing option '-o' / '--output'. See `yaodian label pull --help`."),
         (["label", "init", "--token", TOKEN], "No such option: --token"),

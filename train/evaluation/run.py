@@ -16,9 +16,9 @@ from train.evaluation.baselines import predict_baselines
 from train.evaluation.metrics import BoolArray
 from train.evaluation.report import Report, compare
 from train.resources import resource
-from train.rows import Row, read_rows
+from train.rows import Row, content_id, read_rows
 from train.tagging import Tagger
-from train.tagging.bundle import SETTINGS, SPLIT, Bundle
+from train.tagging.bundle import OUT_OF_FOLD, SETTINGS, SPLIT, Bundle
 
 _CONSOLE = Console(stderr=True)
 
@@ -43,7 +43,7 @@ def evaluate_file(
     tagged = tagger.tag_rows(rows)
     scores = np.array([[row["scores"][k] for k in taxonomy.keys] for row in tagged])
     predicted = np.array([[k in row["labels"] for k in taxonomy.keys] for row in tagged], dtype=np.bool_)
-    learned = _training_rows(tagger.bundle, train)
+    learned = training_rows(tagger.bundle, train)
     baselines: dict[str, BoolArray] = {}
     if learned:
         try:
@@ -59,7 +59,7 @@ def evaluate_file(
     return report
 
 
-def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
+def training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     """The rows that the bundle learned from, as its settings and split name them; [] with a note where they are not at hand."""
     if train is not None:
         return read_rows(train, bundle.taxonomy, annotated=True)
@@ -70,6 +70,10 @@ def _training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
         source = resource("data") / "starter" if path == "builtin" else Path(path)
         plans = {*split["train"], *split["validation"]}
         rows = [r for r in read_rows(source, bundle.taxonomy, annotated=True, plan_key=key) if r["plan"] in plans]
+        if data["n_folds"]:  # then every row learned from was scored, and near-repeats of held-out items were dropped
+            lines = (bundle.folder / OUT_OF_FOLD).read_text(encoding="utf-8").splitlines()
+            scored = {json.loads(line)["item"] for line in lines}
+            rows = [r for r in rows if content_id(r) in scored]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RowError, BundleError):
         rows = []
     if not rows:

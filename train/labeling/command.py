@@ -117,6 +117,8 @@ def pull(
 
     if merge not in RULES:
         raise ConfigError(f"--merge is one of {', '.join(RULES)}, not {merge!r}")
+    if adjudicator and merge != "adjudicator":
+        raise ConfigError(f"--adjudicator {adjudicator} decides nothing with --merge {merge}; add --merge adjudicator")
     taxonomy = Taxonomy.load(labels)
     with opened(url, token_file, project) as (server, found), progress("tasks") as (bar, task):
         require_themes(found, taxonomy, more=True)

@@ -38,10 +38,14 @@ def annotated_rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row], list[s
     """The taxonomy, all rows, and which plans are held out; plans of a held-out file are told apart by its name.
 
     Raises:
-        YaodianError: files of rows or themes that cannot be read.
+        YaodianError: files of rows or themes that cannot be read, or rows that do not have the key of their plans.
     """
     taxonomy, data = Taxonomy.load(settings.labels), settings.data
     rows = read_rows(_source(data.path), taxonomy, annotated=True, plan_key=data.plan_key)
+    if rows and data.plan_key and not any(data.plan_key in row for row in rows):
+        raise ConfigError(
+            f"data.plan_key={data.plan_key}: no row of {data.path} has it; the first has {', '.join(rows[0])}"
+        )
     if not isinstance(data.held_out, str):
         return taxonomy, rows, data.held_out
     test = read_rows(data.held_out, taxonomy, annotated=True, plan_key=data.plan_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import invented_rows
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from train.errors import InputError, LabelStudioError, OutputError
 from train.labeling import upload
@@ -167,6 +169,20 @@ def test_a_plan_whose_name_the_project_holds_with_another_title_is_told() -> Non
              (("要点.txt", "乙县要点"), ("b/要点.txt", "丙县要点"), ("b/要点.txt", "丙县要点"))]  # fmt: skip
     assert len(list(upload._Missing(held, False).of(plans, pushed, lambda _: None))) == 3
     assert pushed.namesakes == {"要点.txt": "甲县要点"}
+
+
+def test_no_figure_of_agreement_is_cut_where_lines_are_short(taxonomy: Taxonomy) -> None:
+    mails = [f"annotator-{who}@health.example.com" for who in "abcd"]
+    said = [[["roads"]] * 4, [["roads"], ["roads"], [], []], [["water"], [], ["water"], []]]
+    compared = compare([item(**dict(zip(mails, each, strict=True))) for each in said], taxonomy)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table(compared))
+    shown = console.export_text()
+    assert "…" not in shown
+    kappas = [found.kappa for theme in compared.themes for found in theme.pairs.values()]
+    assert len(kappas) == 18
+    for kappa in kappas:
+        assert math.isnan(kappa) or f"{kappa:.3f}" in shown
 
 
 def test_agreement_needs_items_that_two_have_read_and_writes_no_nan(taxonomy: Taxonomy, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def table(compared: Compared) -> Table:
     )
     pairs = sorted({pair for theme in compared.themes for pair in theme.pairs})
     for name in ("theme", "α (95 %)", *(f"κ {a} – {b} (95 %)" for a, b in pairs), "differ"):
-        out.add_column(name, justify="left" if name == "theme" else "right")
+        out.add_column(name, justify="left" if name == "theme" else "right", overflow="fold")  # no figure is cut
     for theme in compared.themes:
         kappas = [_interval(theme.pairs[p].kappa, theme.pairs[p].ci95) if p in theme.pairs else "–" for p in pairs]
         differ = sum(theme.theme in _disputed(row) for row in compared.differing)

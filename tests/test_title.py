@@ -30,6 +30,22 @@ def test_the_title_is_the_last_line_that_names_place_and_year() -> None:
     assert find_title(lines) == ("云泽县2024年卫生健康工作要点", 2)
 
 
+@pytest.mark.parametrize(
+    ("lines", "title"),
+    [
+        (["云泽县2024年", "卫生健康工作要点"], "云泽县2024年卫生健康工作要点"),
+        (["2024年云泽县全面深化改革暨", "高质量发展工作要点", "（征求意见稿）"], "2024年云泽县全面深化改革暨高质量发展工作要点"),
+        (["2024年3月1日", "卫生健康工作要点"], "卫生健康工作要点"),
+        (["云泽县卫生健康局2024年文件", "卫生健康工作要点"], "卫生健康工作要点"),
+        (["云泽县2024年工作总结", "全县卫生健康工作要点"], "云泽县2024年工作总结"),
+        (["云泽县2024年", "2024年卫生健康工作要点"], "2024年卫生健康工作要点"),
+        (["关于印发云泽县2024年", "卫生健康工作要点的通知", "云泽县2024年工作要点"], "云泽县2024年工作要点"),
+    ],
+)  # fmt: skip
+def test_a_title_may_be_two_lines_of_which_the_first_has_the_year(lines: list[str], title: str) -> None:
+    assert find_title(lines)[0] == title
+
+
 def test_breadcrumbs_and_covering_notices_are_no_title() -> None:
     assert find_title(["首页 > 公开 > 2024年工作计划", "关于印发云泽县2024年工作要点的通知"]) == (None, -1)
 

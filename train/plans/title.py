@@ -9,6 +9,8 @@ _TITLE_END = re.compile(rf"(?:{KINDS})(?:的?(?:通知|报告|公示|公告|函)
 _LONGEST = 400  # a longer line is no title and no metadata; looking into one takes time that grows with its square
 _PUNCTUATION = re.compile(r"[。;；!！,，]")
 _YEAR = re.compile(r"(?<!\d)(20[0-4]\d|199\d)(?:\s*[-—~至]\s*20\d\d)?\s*年")
+# The first of two lines of a title: place and year, which the second then lacks; no date, no number of a document.
+_FIRST_HALF = re.compile(r"[\u4e00-\u9fff]{0,30}(?:20[0-4]\d|199\d)\s*年[\u4e00-\u9fff]{0,30}(?<![日号件])")
 _CN_YEAR = re.compile(r"二[〇○零Oo0][〇○零Oo0一二三四][〇○零Oo0一二三四五六七八九]年")
 _ANY_YEAR = re.compile(r"(?<!\d)(20[0-4]\d)(?!\d)")
 _FIELD = re.compile(
@@ -45,6 +47,8 @@ def find_title(lines: list[str]) -> tuple[str | None, int]:
             continue
         text = _LABEL.sub("", line.strip())
         text = re.split(r"\s{1,}(?=工作总结$|工作计划$)", text)[0].strip("《》 ")
+        if is_title(text) and not _YEAR.search(text) and at and _FIRST_HALF.fullmatch(first := lines[at - 1].strip()):
+            text = first + text if is_title(first + text) and not is_title(first) else text
         if not is_title(text) or text.startswith(("关于印发", "现将")) or " > " in text:
             continue
         rank = (bool(_YEAR.search(text)) + bool(_PLACE_ENDS.search(text)), at)

@@ -12,7 +12,7 @@ from transformers import (
 )
 from transformers.models.bert.modeling_bert import BertLayer
 
-from train.learning.bert_layers import FirstPositionLayer, MergedLayer, lighten, lighten_for_export
+from train.learning.bert_layers import ExportedLayer, FirstPositionLayer, MergedLayer, lighten, lighten_for_export
 
 SHAPE = {
     "vocab_size": 60,
@@ -112,7 +112,9 @@ def test_an_exported_network_has_the_layers_of_transformers_but_the_last() -> No
     assert not lighten_for_export(model)
     lighten(model)
     assert lighten_for_export(model)
-    assert [type(layer) for layer in model.bert.encoder.layer] == [BertLayer, BertLayer, FirstPositionLayer]
+    whole = classifier()
+    assert [type(layer) for layer in model.bert.encoder.layer] == [BertLayer, BertLayer, ExportedLayer]
+    torch.testing.assert_close(model(**windows()).logits, whole(**windows()).logits, atol=1e-6, rtol=1e-5)
 
 
 def test_fused_attention_is_kept_but_in_the_last_layer() -> None:

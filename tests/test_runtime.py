@@ -95,11 +95,12 @@ def test_scores_are_within_a_hundredth_of_torch_in_fp32_and_labels_equal(isa: st
 
 
 @pytest.mark.slow(reason="computes the shipped network twice, without bf16 units slowly")
-def test_a_score_that_is_unclear_in_bf16_is_that_of_f32(some: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_that_is_unclear_in_bf16_is_that_of_f32(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = resource("models") / "starter"
-    found = {precision: scores_in(precision, shipped, read_rows(some), monkeypatch) for precision in ("bf16", "f32")}
+    rows = read_rows(resource("data") / "starter")[::20]  # 481 items
+    found = {precision: scores_in(precision, shipped, rows, monkeypatch) for precision in ("bf16", "f32")}
     unclear = (found["f32"] > 0.15) & (found["f32"] < 0.85)
-    assert 0 < unclear.any(axis=1).sum() < 20
+    assert 0 < unclear.any(axis=1).sum() < 40
     assert (found["bf16"][unclear] == found["f32"][unclear]).all()
     assert (found["bf16"] != found["f32"]).any()  # the clear ones are left as they are
 

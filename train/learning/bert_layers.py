@@ -71,6 +71,28 @@ class FirstPositionLayer(BertLayer):
         return self.feed_forward_chunk(self.attention.output(values.unsqueeze(1), first))
 
 
+class ExportedLayer(FirstPositionLayer):
+    """The same in products of each window by itself, for inference.
+
+    By heads a product has a row for each window, and runtimes choose their kernel by the number of rows: an item's scores would then depend, in their
+    last bit, on what is tagged beside it.
+    """
+
+    def forward(self, hidden_states: Any, attention_mask: Any = None, *_: Any, **__: Any) -> Any:
+        """As in `FirstPositionLayer`, up to rounding, without dropout."""
+        attention, first = self.attention.self, hidden_states[:, :1]
+        size = attention.attention_head_size
+        to_keys, to_values = (each.weight.unflatten(0, (-1, size)) for each in (attention.key, attention.value))
+        query = attention.query(first).unflatten(-1, (-1, size)).transpose(1, 2)  # [n_windows, n_heads, 1, head_size]
+        query = (query @ (to_keys * size**-0.5)).squeeze(2)
+        scores = query @ hidden_states.transpose(1, 2)
+        if attention_mask is not None:
+            scores = scores + _as_bias(attention_mask[:, 0, :1], scores.dtype)
+        attended = scores.softmax(-1) @ hidden_states
+        values = (attended.unsqueeze(2) @ to_values.transpose(1, 2)).squeeze(2).flatten(1) + attention.value.bias
+        return self.feed_forward_chunk(self.attention.output(values.unsqueeze(1), first))
+
+
 def _product_type(states: Tensor) -> torch.dtype:
     """In which matrix products are computed, under autocast or not."""
     device = states.device.type
@@ -104,4 +126,6 @@ def lighten_for_export(model: PreTrainedModel) -> bool:
     for layer in layers:
         if isinstance(layer, MergedLayer):
             layer.__class__ = BertLayer
-    return isinstance(layers[-1], FirstPositionLayer)
+    if isinstance(layers[-1], FirstPositionLayer):
+        layers[-1].__class__ = ExportedLayer
+    return isinstance(layers[-1], ExportedLayer)

@@ -26,7 +26,7 @@ LENGTH_STEP = 16
 # Shapes whose kernels OpenVINO keeps: there are 16 of full batches, and last ones of all sizes. Of its default of 5,000 memory grows.
 KEPT_SHAPES = 128
 # In bf16 a window with a score between this and 1 less this is computed again in f32: 3.3 % of the starter windows. The greatest difference of a
-# score from f32 is .0030 then, and .0055 over 10,000 items put together from clauses, 8 % of whose windows are unclear; with .15 it is .0059 and .0092,
+# score from f32 is .0027 then, and .0055 over 10,000 items put together from clauses, 8 % of whose windows are unclear; with .15 it is .0059 and .0090,
 # and was above .01 with the weights before.
 UNCLEAR = 0.1
 _UNCLEAR_LOGIT = np.log(1 / UNCLEAR - 1)

@@ -286,7 +286,7 @@ def test_evaluate_trains_the_baselines_on_the_rows_it_is_given(
 
 
 def test_the_baselines_learn_what_the_bundle_learned_and_nothing_that_was_dropped(
-    run: Run, gold: Path, bundle: Path, rows: list[Row], tmp_path: Path
+    gold: Path, bundle: Path, rows: list[Row], tmp_path: Path
 ) -> None:
     """Plans 0 to 4 were in the training part; of plan 4 the run left all out, as near-repeats of what is held out."""
     folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))

@@ -126,16 +126,25 @@ def test_a_network_without_the_outputs_of_today_is_named(bundle: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "precision"),
+    ("processor", "capabilities", "limit", "precision"),
     [
-        (["FP32", "INT8", "BIN"], "f32"),
-        (["BF16", "FP32", "INT8", "BIN"], "f32"),  # AVX-512 BF16 without matrix units: slower than f32
-        (["BF16", "FP32", "FP16", "INT8", "BIN"], "bf16"),
-        (["FP32", "FP16", "INT8", "BIN"], "f32"),  # ARM, not measured
+        ("Intel(R) Core(TM) i5-12400", ["FP32", "INT8", "BIN"], "", "f32"),
+        ("Intel(R) Xeon(R) Gold 6330H", ["BF16", "FP32", "INT8", "BIN"], "", "f32"),  # no matrix units: slower than f32
+        ("Intel(R) Xeon(R) Processor", ["BF16", "FP32", "FP16", "INT8", "BIN"], "", "bf16"),
+        ("Neoverse-N1", ["FP32", "FP16", "INT8", "BIN"], "", "f32"),  # ARM, not measured
+        ("AMD Ryzen 5 5600G", ["FP32", "INT8", "BIN"], "", "f32"),
+        ("AMD EPYC", ["BF16", "FP32", "INT8", "BIN"], "", "bf16"),
+        ("AMD EPYC", ["BF16", "FP32", "INT8", "BIN"], "ALL", "bf16"),
+        ("AMD EPYC", ["BF16", "FP32", "INT8", "BIN"], "avx512_core", "f32"),
+        ("AMD EPYC", ["BF16", "FP32", "INT8", "BIN"], "AVX2", "f32"),
     ],
 )
-def test_bf16_is_taken_where_matrix_units_are(capabilities: list[str], precision: str) -> None:
-    core = SimpleNamespace(get_property=lambda device, name: capabilities)
+def test_bf16_is_taken_where_its_products_are_faster(
+    processor: str, capabilities: list[str], limit: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    properties = {"OPTIMIZATION_CAPABILITIES": capabilities, "FULL_DEVICE_NAME": processor}
+    core = SimpleNamespace(get_property=lambda device, name: properties[name])
     assert _precision(core) == precision
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -105,32 +106,54 @@ def test_a_score_that_is_unclear_in_bf16_is_that_of_f32(monkeypatch: pytest.Monk
     assert (found["bf16"] != found["f32"]).any()  # the clear ones are left as they are
 
 
-@pytest.mark.parametrize("limit", [float("inf"), 0.0])
+@pytest.mark.parametrize("limits", [(-np.inf, np.inf), (0.0, 0.0)])
 def test_unclear_windows_are_computed_again_once_each_in_batches_of_about_one_length(
-    limit: float, bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+    limits: tuple[float, float], bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     f32 = scores_in("f32", bundle, rows, monkeypatch)
-    monkeypatch.setattr(network, "_UNCLEAR_LOGIT", limit)
+    monkeypatch.setattr(network, "_UNCLEAR", limits)
     monkeypatch.setattr(network, "BATCH_TOKENS", 64)  # so that batches fill while others are computed
     started: dict[Any, list[list[int]]] = {}
 
-    def watched(queue: Any, windows: Any, places: list[int], *others: Any) -> None:
+    def watched(own: Any, queue: Any, part: Any, places: list[int]) -> None:
         started.setdefault(queue, []).append(places)
-        start(queue, windows, places, *others)
+        start(own, queue, part, places)
 
-    start = network._start
-    monkeypatch.setattr(network, "_start", watched)
+    start = network.Network._start
+    monkeypatch.setattr(network.Network, "_start", watched)
     scores = scores_in("bf16", bundle, rows, monkeypatch)
     first, *again = started.values()
     places = sorted(chain(*first))
     assert places == list(range(len(places)))
     assert len(places) >= len(rows)
-    if limit:
+    if limits[1]:
         assert sorted(chain(*again[0])) == places
         assert len(again[0]) <= len(first) + 1
         assert (scores == f32).all()
     else:
         assert not again
+
+
+@pytest.mark.parametrize("precision", ["bf16", "f32"])
+def test_chunks_come_back_in_their_order_and_the_next_is_begun_before_one_is_awaited(
+    precision: str, bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scores_in(precision, bundle, rows, monkeypatch)
+    monkeypatch.setattr(runtime, "CHUNK", 3)
+    begun, done = list[Any](), list[tuple[int, int]]()
+
+    def watched(own: Any, queue: Any, part: Any, places: list[int]) -> None:
+        if part not in begun:
+            begun.append(part)
+        start(own, queue, part, places)
+
+    start = network.Network._start
+    monkeypatch.setattr(network.Network, "_start", watched)
+    own = runtime.Runtime(Bundle.open(bundle))
+    assert (own.scores(rows, lambda n: done.append((n, len(begun)))) == whole).all()
+    assert sum(n for n, _ in done) == len(rows)
+    assert len(done) == len(begun) > 2
+    assert all(n_begun > at for at, (_, n_begun) in enumerate(done[:-1], start=1))
 
 
 def scores_in(precision: str, bundle: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> Any:

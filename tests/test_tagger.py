@@ -83,8 +83,8 @@ def test_progress_is_told_in_items(bundle: Path, rows: list[Row], monkeypatch: p
 
 def test_what_occurs_again_is_computed_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger, computed = Tagger.load(bundle), list[int]()
-    infer = Runtime._infer
-    monkeypatch.setattr(Runtime, "_infer", lambda self, items: computed.append(len(items)) or infer(self, items))
+    tokenise = Runtime._windows
+    monkeypatch.setattr(Runtime, "_windows", lambda self, items: computed.append(len(items)) or tokenise(self, items))
     monkeypatch.setattr(runtime, "REMEMBERED", 2)
     assert labels(tagger.tag(["路", "河", "路", "路"])) == [["roads"], ["water"], ["roads"], ["roads"]]
     tagger.tag_rows([{"text": "路", "path": ["一、河"]}, {"text": "路", "path": []}])  # other headings, another item

@@ -10,7 +10,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from train.errors import BundleError
 from train.tagging.bundle import LOGITS, MODEL, STATES, Bundle
-from train.tagging.windows import Window, WindowShape, stack
+from train.tagging.windows import Window, stack
 
 # Tokens of a batch: above 1,500 or so activations leave the second-level cache of a core.
 BATCH_TOKENS = 1024
@@ -26,11 +26,11 @@ BATCH_TOKENS = 1024
 LENGTH_STEP = 16
 # Shapes whose kernels OpenVINO keeps: there are 16 of full batches, and last ones of all sizes. Of its default of 5,000 memory grows.
 KEPT_SHAPES = 128
-# In bf16 a window with a score between this and 1 less this is computed again in f32: 3.3 % of the starter windows. The greatest difference of a
-# score from f32 is .0027 then, and .0055 over 10,000 items put together from clauses, 8 % of whose windows are unclear; with .15 it is .0059 and .0090,
-# and was above .01 with the weights before.
-UNCLEAR = 0.1
-_UNCLEAR_LOGIT = np.log(1 / UNCLEAR - 1)
+# In bf16 a window with a score between these is computed again in f32: 2.3 % of the starter windows, 7.1 % of 10,000 items put together from clauses.
+# The greatest difference of a score from f32 is .0033 then, and .0043. High scores need less: between .9 and .95 a logit's error is half of what it is
+# between .05 and .1.
+UNCLEAR = (0.1, 0.85)
+_UNCLEAR = tuple(np.log(share / (1 - share)) for share in UNCLEAR)
 # Values of ONEDNN_MAX_CPU_ISA, oneDNN's own switch, that leave bf16 out.
 _WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -71,52 +71,85 @@ class Network:
         self._head = starter.submit(_compile, bundle, core, head, "f32", 1)
         starter.shutdown(wait=False)
 
-    def logits(self, windows: Sequence[Window]) -> NDArray[np.float32]:
-        """Logits of windows; one thread at a time may ask.
+    def logits(self, parts: Iterable[Sequence[Window]]) -> Iterator[NDArray[np.float32]]:
+        """Logits of windows, in the order they came; one thread at a time may ask.
 
-        What is unclear in bf16 is computed again in f32, as soon as it fills a batch, beside what has not been computed at all.
+        The next part is started before the one before it is awaited, so that all streams have work until the end. What is unclear in bf16 is computed
+        again in f32, as soon as it fills a batch, beside what has not been computed at all.
 
-        Returns:
-            float32[n_windows, n_themes].
+        Args:
+            parts: windows; those of one part are sorted into batches together.
+
+        Yields:
+            float32[n_windows, n_themes] of each part.
         """
-        shape = self._bundle.shape
-        out = np.empty((len(windows), len(self._bundle.taxonomy)), dtype=np.float32)
-        computed, recomputed, unclear = deque[_Computed](), deque[_Computed](), list[int]()
-
-        def recompute(all_of_them: bool = False) -> None:
-            batches = list(_batches(windows, unclear, shape.max_length))
-            unclear[:] = batches.pop() if batches and not all_of_them else []  # the last one may yet be filled
-            for places in batches:
-                _start(self._exact.result(), windows, places, shape, recomputed)
-
-        for places in _batches(windows, range(len(windows)), shape.max_length):
-            _start(self._trunk.result(), windows, places, shape, computed)
-            unclear += self._finish(computed, out)
-            recompute()
+        begun = deque[_Part]()
+        for windows in parts:
+            begun.append(part := _Part(windows, len(self._bundle.taxonomy)))
+            for places in self._batches(windows, range(len(windows))):
+                self._start(self._trunk, part, places)
+                self._collect(part)
+                self._recompute(part)
+            for earlier in list(begun)[:-1]:
+                self._collect(earlier)
+                self._recompute(earlier, all_of_it=True)
+            while begun[0].n_left == 0 and len(begun) > 1:
+                yield begun.popleft().logits
         self._trunk.result().wait_all()
-        unclear += self._finish(computed, out)
-        recompute(all_of_them=True)
+        for part in begun:
+            self._collect(part)
+            self._recompute(part, all_of_it=True)
         self._exact.result().wait_all()
-        self._finish(recomputed, out)
-        return out
+        for part in begun:
+            self._collect(part)
+            yield part.logits
 
-    def _finish(self, computed: deque[_Computed], out: NDArray[np.float32]) -> list[int]:
-        """Puts down the logits of batches whose hidden states are there; gives the places of those that are unclear in bf16."""
-        unclear, head = list[int](), self._head.result()
-        while computed:
-            states, places = computed.popleft()
-            logits = out[places] = head(states)[0]
-            if self.precision != "f32":
-                unclear += [places[at] for at in np.flatnonzero((abs(logits) < _UNCLEAR_LOGIT).any(axis=1))]
-        return unclear
+    def _batches(self, windows: Sequence[Window], places: Iterable[int]) -> Iterator[list[int]]:
+        return _batches(windows, places, self._bundle.shape.max_length)
+
+    def _start(self, network: Future[Any], part: _Part, places: list[int]) -> None:
+        batch = stack([[part.windows[at]] for at in places], self._bundle.shape, LENGTH_STEP)
+        arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        found = part.computed if network is self._trunk else part.recomputed
+        network.result().start_async(dict(zip(_INPUTS, arrays, strict=True)), (found, places))
+
+    def _collect(self, part: _Part) -> None:
+        """Puts down the logits of batches whose hidden states are there, and the places of those that are unclear in bf16."""
+        head = self._head.result()
+        for found in (part.computed, part.recomputed):
+            while found:
+                states, places = found.popleft()
+                logits = part.logits[places] = head(states)[0]
+                part.n_left -= len(places)
+                if found is part.computed and self.precision != "f32":
+                    again = ((logits > _UNCLEAR[0]) & (logits < _UNCLEAR[1])).any(axis=1)
+                    part.unclear += [places[at] for at in np.flatnonzero(again)]
+                    part.n_left += int(again.sum())
+
+    def _recompute(self, part: _Part, all_of_it: bool = False) -> None:
+        batches = list(self._batches(part.windows, part.unclear))
+        part.unclear = batches.pop() if batches and not all_of_it else []  # the last one may yet be filled
+        for places in batches:
+            self._start(self._exact, part, places)
 
 
-def _start(
-    queue: Any, windows: Sequence[Window], places: list[int], shape: WindowShape, computed: deque[_Computed]
-) -> None:
-    batch = stack([[windows[at]] for at in places], shape, LENGTH_STEP)
-    arrays = (batch.input_ids, batch.attention_mask, batch.token_type_ids)
-    queue.start_async(dict(zip(_INPUTS, arrays, strict=True)), (computed, places))
+class _Part:
+    """Windows on their way.
+
+    Attributes:
+        windows: the windows.
+        logits: float32[n_windows, n_themes], filled as they come.
+        n_left: windows whose logits are not there, or will be computed again.
+        computed, recomputed: what came out of each network and is not put down.
+        unclear: places of windows to compute again.
+    """
+
+    def __init__(self, windows: Sequence[Window], n_themes: int) -> None:
+        self.windows = windows
+        self.logits = np.empty((len(windows), n_themes), dtype=np.float32)
+        self.n_left = len(windows)
+        self.computed, self.recomputed = deque[_Computed](), deque[_Computed]()
+        self.unclear = list[int]()
 
 
 def _parts(network: Any, bundle: Bundle) -> tuple[Any, Any]:
@@ -186,8 +219,9 @@ def unusable(bundle: Bundle, error: Exception) -> BundleError:
 
 
 def _queue(bundle: Bundle, core: Any, network: Any, precision: str, n_threads: int | None) -> Any:
-    """A queue of inferences, one running on each stream."""
-    queue = _openvino().AsyncInferQueue(_compile(bundle, core, network, precision, n_threads), 0)
+    """A queue of inferences, one running on each stream and one ready for it: without, a stream waits for Python, .03 of the time."""
+    compiled = _compile(bundle, core, network, precision, n_threads)
+    queue = _openvino().AsyncInferQueue(compiled, 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
     queue.set_callback(_keep)
     return queue
 

@@ -6,8 +6,8 @@ The scores of an item depend on its text, its headings, the bundle and the machi
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 
@@ -81,8 +81,8 @@ class Runtime:
                     n_done += len(occurrences)
             if done and n_done:
                 done(n_done)
-            for chunk, windows in self._ahead(unknown):
-                for item, scores in zip(chunk, self._infer(windows), strict=True):
+            for chunk, found in self._infer(self._ahead(unknown)):
+                for item, scores in zip(chunk, found, strict=True):
                     out[places[item]] = scores
                     self._remember(item, scores)
                 if done:
@@ -121,13 +121,22 @@ class Runtime:
         )
         return [cut(text.ids, path.ids, self.bundle.shape) for text, path in zip(texts, paths, strict=True)]
 
-    def _infer(self, items: Sequence[Sequence[Window]]) -> NDArray[np.float64]:
-        """Scores float64[n_items, n_themes] of items given as windows."""
-        logits = self._network.logits([window for windows in items for window in windows])
-        owner = np.repeat(np.arange(len(items)), [len(windows) for windows in items])
-        pooled = highest(logits, owner, len(items)).astype(np.float64)
-        scores: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
-        return scores
+    def _infer(
+        self, chunks: Iterable[tuple[Sequence[_Item], list[list[Window]]]]
+    ) -> Iterator[tuple[Sequence[_Item], NDArray[np.float64]]]:
+        """Chunks of items with their scores float64[n_items, n_themes]."""
+        begun = deque[tuple[Sequence[_Item], list[int]]]()  # with the number of windows of each item
+
+        def windows() -> Iterator[list[Window]]:
+            for items, windows in chunks:
+                begun.append((items, [len(own) for own in windows]))
+                yield [window for own in windows for window in own]
+
+        for logits in self._network.logits(windows()):
+            items, n_windows = begun.popleft()
+            owner = np.repeat(np.arange(len(items)), n_windows)
+            pooled = highest(logits, owner, len(items)).astype(np.float64)
+            yield items, 1 / (1 + np.exp(-np.clip(pooled, -60, 60)))
 
 
 def _digest(item: _Item) -> bytes:

@@ -84,6 +84,13 @@ def test_windows_of_about_one_length_fill_batches_the_longest_first(
     assert list(network._batches(windows, range(len(windows)), max_length)) == batches
 
 
+def test_last_batches_are_filled_up_to_a_power_of_two_or_a_full_batch() -> None:
+    full = 9  # windows of 100 tokens, which are padded to 112
+    assert [network._rounded(n, 100) for n in range(1, full + 1)] == [1, 2, 4, 4, 8, 8, 8, 8, full]
+    assert network._rounded(3, 256) == 4
+    assert network._rounded(33, 10) == 64
+
+
 @pytest.mark.slow(reason="computes the shipped network in torch too")
 @pytest.mark.parametrize("isa", ISAS)
 def test_scores_are_within_a_hundredth_of_torch_in_fp32_and_labels_equal(isa: str, some: Path, tmp_path: Path) -> None:

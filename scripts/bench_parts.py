@@ -58,8 +58,8 @@ def work(job: Job) -> dict[str, float]:
     return {"tokens": n_tokens / len(rows), "flop": total / len(rows)}
 
 
-def fidelity(job: Job) -> dict[str, float]:
-    """The Tagger's scores and labels beside those of torch in fp32, one window at a time and unpadded."""
+def fidelity(job: Job) -> dict[str, Any]:
+    """The Tagger's scores and labels beside those of torch in fp32, one window at a time and unpadded; and what it computed in."""
     import torch
     from tokenizers import Tokenizer
     from transformers import AutoModelForSequenceClassification
@@ -88,7 +88,8 @@ def fidelity(job: Job) -> dict[str, float]:
         worst = max(worst, float(np.abs(scores - np.array(list(tagged["scores"].values()))).max()))
         labels = [k for k, s, c in zip(bundle.taxonomy.keys, scores, bundle.thresholds, strict=True) if s >= c]
         n_equal += labels == tagged["labels"]
-    return {"items": len(rows), "worst": worst, "equal": n_equal / len(rows)}
+    computed_in = tagger._runtime._network.precision
+    return {"items": len(rows), "worst": worst, "equal": n_equal / len(rows), "precision": computed_in}
 
 
 def stages(job: Job) -> dict[str, float]:

@@ -182,11 +182,11 @@ def _job(path: Path, **settings: Any) -> Path:
     return path
 
 
-def _run(name: str, job: Path, environment: dict[str, str]) -> dict[str, float]:
+def _run(name: str, job: Path, environment: dict[str, str]) -> dict[str, Any]:
     print(f"{name} {' '.join(environment.values())}", file=sys.stderr, flush=True)
     command = [sys.executable, str(Path(__file__).with_name("bench_rivals.py")), name, str(job)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -211,12 +211,12 @@ def tables(figures: dict[str, Any]) -> str:
             cells = [_rate(rates, f"{isa}/{data}/", rival.__name__) for data in ("starter", "generated")]
             if any(cells):
                 lines.append(f"| {rival.__name__} | " + " | ".join(c or "| " for c in cells) + " |")
-        used = "bfloat16" if isa == "with bf16 units" and "amx_bf16" in machine["units"] else "float32"
+        near = figures["fidelity"][isa]
         if f"{isa}/starter/yaodian" in rates:
             done = rates[f"{isa}/starter/yaodian"]["median"] * figures["work_per_item"]["starter"]["flop"]
+            used = {"bf16": "bfloat16", "f32": "float32"}[near["precision"]]
             peak = figures["peak_flops"][isa][used]
             lines += ["", f"The Tagger's {done / 1e9:,.0f} GFLOP/s on the starter items are {done / peak:.0%} of the {used} peak of {peak / 1e9:,.0f}."]  # fmt: skip
-        near = figures["fidelity"][isa]
         lines += [f"Beside torch fp32, {near['items']:,} items: greatest difference of a score {near['worst']:.4f}, labels equal on {near['equal']:.2%}.", ""]  # fmt: skip
     for title, key, unit, scale in (("Single item", "single_item_seconds", "ms", 1e3), ("Cold start, one plan", "cold_start_seconds", "s", 1)):  # fmt: skip
         pairs = [f"{k} {v['median'] * scale:.2f} {unit} ({v['least'] * scale:.2f} – {v['greatest'] * scale:.2f})" for k, v in figures[key].items()]  # fmt: skip

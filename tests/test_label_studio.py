@@ -667,8 +667,10 @@ def test_a_push_killed_at_any_moment_ends_as_one_clean_run(
     rows = invented_rows(30, 40)
     write_rows(tmp_path / "r.jsonl", rows)
     arguments = ["push", str(tmp_path / "r.jsonl"), "--model", str(bundle), "--project", str(project.id)]
-    killed = sum(_killed(studio, arguments, 2 + 0.5 * n) for n in range(10))
-    assert killed >= 3
+    found = list[int]()  # tasks after each kill
+    while _killed(studio, arguments, 0.5 + 0.25 * len(found)):  # later and later, until it ends before
+        found.append(sum(1 for _ in tasks_of(studio.server, project, "id")))
+    assert any(0 < n < 1200 for n in found), found
     time.sleep(2)  # a server that still writes what a dead client sent
     done = _command(studio, arguments)
     assert done.returncode == 0, done.stderr
@@ -695,7 +697,7 @@ def test_a_pull_killed_at_any_moment_leaves_the_old_file_or_the_whole_new_one(
     out.write_text("old")
     arguments = ["pull", "-o", str(out), "--project", str(project.id), "--labels", str(taxonomy_file)]
     for n in range(10):
-        _killed(studio, arguments, 1 + 0.35 * n)
+        _killed(studio, arguments, 0.5 + 0.35 * n)
         assert out.read_text(encoding="utf-8") == "old" or read_rows(out) == rows
     assert _command(studio, arguments).returncode == 0
     assert read_rows(out, taxonomy, annotated=True) == rows
@@ -715,11 +717,11 @@ def _command(studio: Studio, arguments: list[str]) -> subprocess.CompletedProces
 
 
 def _killed(studio: Studio, arguments: list[str], seconds: float) -> bool:
-    """Runs a command and kills it after a while; whether it still ran."""
+    """Runs a command and kills it after a while, give or take an eighth of a second; whether it still ran."""
     line = [sys.executable, "-m", "train.cli", "label", *arguments]
     with subprocess.Popen(line, env=_environment(studio), stderr=subprocess.DEVNULL) as process:
         try:
-            process.wait(seconds + random.random())
+            process.wait(seconds + random.random() / 4 - 0.125)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             return True

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from conftest import POOLS, ROOT
 
 from train.errors import EncoderError
 from train.learning.encoder import load_model, load_tokenizer
-from train.learning.progress import Heed
 from train.learning.settings import EncoderSettings
 from train.resources import resource
 from train.rows import plan_names, read_rows, write_rows
@@ -242,19 +240,6 @@ def test_a_finished_run_is_not_trained_twice_and_takes_no_other_settings(
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(Path(inputs[1].split("=")[1]).read_text(encoding="utf-8").splitlines(True)[:-1]))
     assert message in refused(folder, inputs[0], f"data.path={fewer}", *TINY, "run.dir=runs/one", sample)
-
-
-def test_a_ctrl_c_that_was_lost_stops_the_fit_at_its_next_step() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    heed = Heed()
-    heed.on_train_begin(None, None, None)
-    heed.on_step_end(None, None, None)
-    with suppress(KeyboardInterrupt):  # as a destructor would
-        signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        heed.on_step_end(None, None, None)
-    heed.on_train_end(None, None, None)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow(reason="trains a network")

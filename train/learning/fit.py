@@ -20,7 +20,7 @@ from train.learning.bert_layers import lighten
 from train.learning.calibration import sigmoid
 from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
-from train.learning.progress import Heed, Progress
+from train.learning.progress import Progress
 from train.learning.settings import TrainSettings
 from train.tagging.windows import WindowShape
 
@@ -198,7 +198,7 @@ def _trainer(
     hidden = settings.data.heading_dropout if settings.data.headings else 0.0
     collator = Collator(shape, hidden, run.seed, epoch, settings.data.joining, training.items)
     sampler = LengthGrouped(optim.batch_size, lambda number: collator.lengths(training.items, number), run.seed)
-    callbacks: list[TrainerCallback] = [_TrainingMode(collator), Heed()]
+    callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=optim.patience))
         callbacks += _reports(settings)

@@ -1,9 +1,7 @@
-"""What a fit shows while it runs, a bar on a terminal, a line an epoch in a file; and that it heeds Ctrl-C."""
+"""What a fit shows while it runs: a bar on a terminal, a line an epoch in a file."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 from rich.console import Console
@@ -54,34 +52,3 @@ class Progress(TrainerCallback):
         """Closes the bar."""
         if self._bar:
             self._bar.stop()
-
-
-class Heed(TrainerCallback):
-    """Raises a Ctrl-C again that was lost.
-
-    Python raises KeyboardInterrupt wherever it stands. In a destructor or the callback of a weak reference it is ignored, and one of some forty runs
-    that were stopped while a checkpoint was written went on to its end.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Listens, unless somebody else does; only the main thread may."""
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-
-    def _note(self, number: int, frame: Any) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stops a fit that should have stopped before."""
-        if self._asked:
-            raise KeyboardInterrupt
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Leaves Ctrl-C as it was."""
-        if signal.getsignal(signal.SIGINT) == self._note:
-            signal.signal(signal.SIGINT, signal.default_int_handler)

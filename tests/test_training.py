@@ -301,6 +301,17 @@ def test_a_sweep_gives_a_bundle_for_each_value(inputs: list[str], tmp_path: Path
 
 
 @pytest.mark.slow(reason="trains a network")
+def test_a_value_that_is_refused_does_not_end_a_sweep(inputs: list[str], tmp_path: Path) -> None:
+    quick = ["data.n_folds=0", "data.held_out=0.0", "optim.epochs=1", "run.dir=runs/sweep"]
+    process = start(tmp_path, "--multirun", *inputs, *TINY, *quick, "optim.lr=-1,1e-3")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "run 0 of the sweep: optim.lr must be between 0 and 1, got -1.0\n" in error
+    assert error.endswith("1 of the runs of this sweep failed, see above; those that ended keep their folders\n")
+    assert list(tmp_path.glob("runs/sweep/*/digests.json")) == [tmp_path / "runs" / "sweep" / "1" / "digests.json"]
+
+
+@pytest.mark.slow(reason="trains a network")
 def test_a_bundle_is_adapted_to_one_plan_and_measured_on_a_file(
     trained: Path, inputs: list[str], rows: Any, tmp_path: Path
 ) -> None:

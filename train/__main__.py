@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from train.learning.settings import TrainSettings
+
+_refused = 0  # runs of this sweep that were not trained
 
 
 def settings_from(config: DictConfig) -> TrainSettings:
@@ -56,6 +59,8 @@ def main(overrides: Sequence[str] | None = None) -> None:
         )
         with _processes():
             command()
+        if _refused:
+            _give_up(f"{_refused} of the runs of this sweep failed, see above; those that ended keep their folders")
     except ModuleNotFoundError as error:
         _give_up(_missing(error))
     except HydraException as error:
@@ -65,23 +70,38 @@ def main(overrides: Sequence[str] | None = None) -> None:
 
 
 def _job(config: DictConfig) -> float | None:
-    """One run. What a user can mend ends the process here, as Hydra adds lines of its own to an error that passes through it."""
+    """One run. What a user can mend ends the process here, as Hydra adds lines of its own to an error that passes through it.
+
+    A sweep goes on with its other runs: it may have come through a night of them.
+    """
+    global _refused
     try:
         return _retrain(config)
     except YaodianError as error:
-        _give_up(str(error))
+        if not (number := _number_in_sweep()):
+            _give_up(str(error))
+        _refused += 1
+        print(f"run {number} of the sweep: {error}", file=sys.stderr)
+        return math.nan
     except ModuleNotFoundError as error:
         _give_up(_missing(error))
 
 
-def _retrain(config: DictConfig) -> float | None:
+def _number_in_sweep() -> str:
+    """A run's number, which is also its folder's name; "" for one that is alone."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    settings = settings_from(config)
     run = HydraConfig.get()
-    if run.mode == RunMode.MULTIRUN:
-        settings.run.dir = str(run.runtime.output_dir)  # each run of a sweep in a folder of its own
+    return str(run.job.num) if run.mode == RunMode.MULTIRUN else ""
+
+
+def _retrain(config: DictConfig) -> float | None:
+    settings = settings_from(config)
+    if _number_in_sweep():  # each run of a sweep in a folder of its own
+        from hydra.core.hydra_config import HydraConfig
+
+        settings.run.dir = str(HydraConfig.get().runtime.output_dir)
     # Torch takes seconds to import, which a wrong setting need not wait for.
     from train.learning.retraining import retrain
     from train.learning.summary import find_sample, summarise

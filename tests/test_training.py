@@ -244,7 +244,10 @@ def test_a_finished_run_is_not_trained_twice_and_takes_no_other_settings(
 
 @pytest.mark.slow(reason="trains a network")
 def test_stopping_by_hand_names_the_folder_to_go_on_in(inputs: list[str], tmp_path: Path) -> None:
+    # Where a shell runs the tests in the background, they ignore Ctrl-C, and what they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(tmp_path, *inputs, *TINY, "optim.epochs=500", "optim.patience=500")
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not (found := list(tmp_path.glob("models/runs/*/checkpoints/main/checkpoint-*"))):
         assert process.poll() is None, process.communicate()[1]

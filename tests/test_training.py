@@ -102,7 +102,7 @@ def test_another_taxonomy_is_a_file_and_an_override(trained: Path) -> None:
     assert list(json.loads((trained / "thresholds.json").read_text())) == list(POOLS)
     assert set(figures(trained)["test"]["per_label"]) == set(POOLS)
     assert sorted(path.name for path in trained.iterdir()) == [
-        "README.md", "config.json", "config.yaml", "curves.png", "digests.json", "metrics.json", "model.onnx", "model.safetensors",
+        "README.md", "config.json", "config.yaml", "curves.png", "digests.json", "learned.ids", "metrics.json", "model.onnx", "model.safetensors",
         "out_of_fold.jsonl", "split.json", "taxonomy.yaml", "thresholds.json", "tokenizer.json", "tokenizer_config.json", "windows.json",
     ]  # fmt: skip
 
@@ -235,7 +235,7 @@ def test_a_finished_run_is_not_trained_twice_and_takes_no_other_settings(
     out = train(folder, *inputs, *TINY, "run.dir=./runs/one/", "run.progress=false", sample)
     assert f"macro_f1 {figures(trained)['test']['macro_f1']:.3f}" in out
     assert {path: path.stat().st_mtime_ns for path in trained.iterdir()} == before
-    message = "runs/one: holds a run with other settings or other rows (see its config.yaml); choose another run.dir or"
+    message = "runs/one: holds a run with other settings, other rows or another encoder (see its config.yaml); choose another run.dir or"
     assert message in refused(folder, *inputs, *TINY, "run.dir=runs/one", sample, "run.seed=8")
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(Path(inputs[1].split("=")[1]).read_text(encoding="utf-8").splitlines(True)[:-1]))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAKAGE = ("report", "drop", "allow")
 # Rows of rehearsal for each row of one's own: 3 give nothing for one plan, and half of what 10 give for three (`docs/experiments.md`).
 REHEARSED = 10
-_REHEARSAL = "rehearsal"
+REHEARSAL = "rehearsal"  # begins the names of rehearsed plans
 
 
 @dataclass(slots=True)
@@ -93,17 +93,17 @@ def build_corpus(
     known = {label for row in rehearsal for label in row["labels"]}
     split = split_plans(rows, taxonomy, held_out=held_out, validation=validation, seed=seed, elsewhere=known)
     places = {n: part for part in ("train", "validation", "test") for n in getattr(split, part)}
-    n_own = sum(places[row["plan"]] == "train" for row in rows)
-    drawn = random.Random(seed).sample(rehearsal, min(len(rehearsal), REHEARSED * n_own, n_rehearsal))
-    given, rows = rows, [*rows, *(row | {"plan": f"{_REHEARSAL}/{row['plan']}"} for row in drawn)]
-    places |= {row["plan"]: _REHEARSAL for row in rows[len(given) :]}
+    own = [row for row in rows if places[row["plan"]] == "train"]
+    drawn = _draw(rehearsal, own, min(len(rehearsal), REHEARSED * len(own), n_rehearsal), taxonomy, seed)
+    given, rows = rows, [*rows, *(row | {"plan": f"{REHEARSAL}/{row['plan']}"} for row in drawn)]
+    places |= {row["plan"]: REHEARSAL for row in rows[len(given) :]}
     in_test = [at for at, row in enumerate(rows) if places[row["plan"]] == "test"]
     pairs = near_duplicates(rows) if leakage != "allow" and in_test else []
     crossing = [
         (a, b) if places[rows[b]["plan"]] == "test" else (b, a) for a, b, _ in pairs if _crosses(a, b, rows, places)
     ]
     drop = {a for a, _ in crossing} if leakage == "drop" else set()
-    parts: dict[str, list[Row]] = {"train": [], "validation": [], "test": [], _REHEARSAL: []}
+    parts: dict[str, list[Row]] = {"train": [], "validation": [], "test": [], REHEARSAL: []}
     for at, row in enumerate(rows):
         if at not in drop:
             parts[places[row["plan"]]].append(row)
@@ -118,6 +118,18 @@ def build_corpus(
     )
 
 
+def _draw(rehearsal: Sequence[Row], own: Sequence[Row], n_items: int, taxonomy: Taxonomy, seed: int) -> list[Row]:
+    """So many rows at random, and one more of each theme that neither they nor one's own have: a handful of items would seldom show all."""
+    rng = random.Random(seed)
+    drawn = rng.sample(rehearsal, n_items)
+    shown, others = {label for row in [*own, *drawn] for label in row["labels"]}, rng.sample(rehearsal, len(rehearsal))
+    for key in taxonomy.keys:
+        if key not in shown and (row := next((r for r in others if key in r["labels"]), None)):
+            drawn.append(row)
+            shown.update(row["labels"])
+    return drawn
+
+
 def digest(rows: Sequence[Row]) -> str:
     """SHA-256 over the rows as JSON Lines."""
     return hashlib.sha256("".join(dump_row(r) + "\n" for r in rows).encode()).hexdigest()
@@ -127,7 +139,7 @@ def _require_something(parts: dict[str, list[Row]], n_dropped: int, taxonomy: Ta
     advice = f"after {n_dropped} near-repeats of held-out items were dropped: hold out other plans (data.held_out) or set data.leakage=report"
     if empty := [name for name in ("train", "validation")[: 1 + validates] if not parts[name]]:
         raise SplitError(f"nothing is left of {' and '.join(empty)} {advice}")
-    seen = {label for row in [*parts["train"], *parts[_REHEARSAL]] for label in row["labels"]}
+    seen = {label for row in [*parts["train"], *parts[REHEARSAL]] for label in row["labels"]}
     if missing := [k for k in taxonomy.keys if k not in seen]:
         raise SplitError(f"no training example of {', '.join(missing)} {advice}")
 

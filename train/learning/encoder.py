@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.errors import EncoderError
+from train.errors import EncoderError, listed
 from train.learning.settings import EncoderSettings
 from train.resources import resource
 from train.tagging.bundle import bundle_folder
@@ -43,7 +43,11 @@ def find_encoder(settings: EncoderSettings, init: str | None) -> str | None:
         return str(bundle)
     if settings.path == BUILTIN:
         folder = resource("models") / "encoder"
-        return str(folder) if (folder / "config.json").is_file() else None
+        if not (folder / "config.json").is_file():
+            raise EncoderError(
+                f"encoder {settings.name}: {folder} is not there; install again, or give encoder.path=FOLDER"
+            )
+        return str(folder)
     if settings.path is None:
         return None
     named = Path(settings.path)
@@ -115,13 +119,33 @@ def load_model(source: str | None, settings: EncoderSettings, taxonomy: Taxonomy
         )
         model = BertForSequenceClassification(config)
     else:
-        arguments = names | {"dtype": torch.float32, "ignore_mismatched_sizes": True}
-        model = _load(AutoModelForSequenceClassification, source, arguments)
+        arguments = names | {"dtype": torch.float32, "ignore_mismatched_sizes": True, "output_loading_info": True}
+        model, loading = _load(AutoModelForSequenceClassification, source, arguments)
+        _require_whole(model, source, loading)
         _require_bert_like(model.config, source, settings.max_length, n_tokens)
         if _has_as_many_other_themes(source, taxonomy):
             _renew_head(model)
     lighten(model)
     return model
+
+
+def _require_whole(model: PreTrainedModel, source: str, loading: dict[str, Any]) -> None:
+    """Refuses a checkpoint that lacks weights of the encoder, or has them in other sizes: transformers makes random ones of them without a word.
+
+    The classification layer and a pooler before it may be new.
+    """
+    named = [
+        str(each[0] if isinstance(each, tuple) else each)
+        for kind in ("missing_keys", "mismatched_keys")
+        for each in loading[kind]
+    ]
+    lacking = sorted(
+        name for name in named if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+    )
+    if lacking:
+        raise EncoderError(
+            f"encoder {source}: its weights do not fit its config.json ({listed(lacking, ', ', 3)}); copy the checkpoint again"
+        )
 
 
 def _has_as_many_other_themes(source: str, taxonomy: Taxonomy) -> bool:

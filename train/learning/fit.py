@@ -13,20 +13,20 @@ import torch
 from numpy.typing import NDArray
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from train.errors import MissingExtra
 from train.evaluation.metrics import best_thresholds, evaluate
 from train.learning.batches import Collator, Encoded, ItemDataset, LengthGrouped
 from train.learning.bert_layers import lighten
 from train.learning.calibration import sigmoid
 from train.learning.checkpoints import is_over, last_whole
 from train.learning.devices import pick_device, uses_bf16
-from train.learning.progress import Progress
+from train.learning.progress import Progress, tensorboard
 from train.learning.settings import TrainSettings
 from train.tagging.windows import WindowShape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+MAIN = "main"  # the folder of the fit that becomes the bundle; those of folds have other names
 _SCORE_BATCH = 64
 
 
@@ -156,7 +156,9 @@ def fit(
     patience = settings.optim.patience if validation is not None else None
     last, state = last_whole(folder) or (None, None)
     if last is not None and state is not None and is_over(state, epochs or settings.optim.epochs, patience):
-        whole, attention = state.best_model_checkpoint or last, model.config._attn_implementation
+        # By name: the folder may have been moved since.
+        whole = folder / Path(state.best_model_checkpoint).name if state.best_model_checkpoint else last
+        attention = model.config._attn_implementation
         fitted = type(model).from_pretrained(whole, local_files_only=True, attn_implementation=attention)
         lighten(fitted)
     else:
@@ -201,7 +203,8 @@ def _trainer(
     callbacks: list[TrainerCallback] = [_TrainingMode(collator)]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=optim.patience))
-        callbacks += _reports(settings)
+    if folder.name == MAIN:
+        callbacks += tensorboard(settings)
     set_seed(run.seed)
     trainer = ItemTrainer(
         model,
@@ -217,19 +220,6 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     clock["trainer"] = trainer  # type: ignore[assignment]  # the collator asks it for the epoch
     return trainer
-
-
-def _reports(settings: TrainSettings) -> list[TrainerCallback]:
-    """Curves of the main fit in `tensorboard/` of the run, where `run.report_to` asks for them."""
-    if settings.run.report_to is None or int(os.environ.get("RANK", "0")):
-        return []
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise MissingExtra("run.report_to=tensorboard", "train") from None
-    from transformers.integrations import TensorBoardCallback
-
-    return [TensorBoardCallback(SummaryWriter(str(settings.folder / "tensorboard")))]
 
 
 def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes: int) -> TrainingArguments:
@@ -253,7 +243,7 @@ def _arguments(settings: TrainSettings, folder: Path, validates: bool, processes
         metric_for_best_model="macro_f1" if validates else None,
         greater_is_better=True if validates else None,
         logging_strategy="epoch",
-        report_to=[],  # `_reports` adds what is asked for
+        report_to=[],  # `tensorboard` adds what is asked for
         restore_callback_states_from_checkpoint=True,  # how long early stopping has waited
         disable_tqdm=True,
         seed=run.seed,

@@ -12,7 +12,7 @@ from train.corpus.splits import fold_plans
 from train.errors import ConfigError
 from train.learning.settings import TrainSettings
 from train.resources import resource
-from train.rows import Row, plan_names, read_rows
+from train.rows import Row, content_id, plan_names, read_rows
 from train.tagging.bundle import bundle_folder, measured_plans
 from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
@@ -49,6 +49,11 @@ def annotated_rows(settings: TrainSettings) -> tuple[Taxonomy, list[Row], list[s
     if not isinstance(data.held_out, str):
         return taxonomy, rows, data.held_out
     test = read_rows(data.held_out, taxonomy, annotated=True, plan_key=data.plan_key)
+    held = {content_id(row) for row in test}
+    if both := sum(content_id(row) in held for row in rows):
+        raise ConfigError(
+            f"data.held_out={data.held_out}: {both} of its {len(test)} rows are in data.path={data.path} too; take them out of there"
+        )
     for row in test:
         row["plan"] = f"{Path(data.held_out).name}/{row['plan']}"
     return taxonomy, [*rows, *test], plan_names(test)
@@ -68,8 +73,10 @@ def rows_to_rehearse(settings: TrainSettings, taxonomy: Taxonomy) -> list[Row]:
         raise ConfigError(
             "data.rehearsal=builtin has the six themes of labels/taxonomy.yaml; for others give rows of theirs, or data.rehearsal=null"
         )
-    rows = read_rows(_source(data.rehearsal), taxonomy, annotated=True, plan_key=data.plan_key)
+    key = "plan" if data.rehearsal == BUILTIN else data.plan_key
+    rows = read_rows(_source(data.rehearsal), taxonomy, annotated=True, plan_key=key)
     measured = measured_plans(bundle_folder(settings.init)) if settings.init else set()
+    measured |= {name.partition("/")[2] for name in measured}  # of a held-out file, behind the file's name
     return [row for row in rows if row["plan"] not in measured]
 
 

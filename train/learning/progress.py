@@ -1,13 +1,17 @@
-"""What a fit shows while it runs: a bar on a terminal, a line an epoch in a file."""
+"""What a fit shows while it runs: a bar on a terminal, a line an epoch in a file, curves in TensorBoard."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from transformers import TrainerCallback
+
+from train.errors import MissingExtra
+from train.learning.settings import TrainSettings
 
 
 class Progress(TrainerCallback):
@@ -52,3 +56,20 @@ class Progress(TrainerCallback):
         """Closes the bar."""
         if self._bar:
             self._bar.stop()
+
+
+def tensorboard(settings: TrainSettings) -> list[TrainerCallback]:
+    """Curves in `tensorboard/` of the run, where `run.report_to` asks for them.
+
+    Raises:
+        MissingExtra: TensorBoard is not installed.
+    """
+    if settings.run.report_to is None or int(os.environ.get("RANK", "0")):
+        return []
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtra("run.report_to=tensorboard", "train") from None
+    from transformers.integrations import TensorBoardCallback
+
+    return [TensorBoardCallback(SummaryWriter(str(settings.folder / "tensorboard")))]

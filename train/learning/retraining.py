@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from train.corpus.dataset import digest
-from train.errors import ConfigError, OutputError
+from train.corpus.dataset import REHEARSAL
+from train.errors import ConfigError, EncoderError
 from train.evaluation.metrics import evaluate, label_matrix
 from train.learning.card import HELD_OUT
+from train.learning.encoder import find_encoder
 from train.learning.material import Material, annotated_rows, gather, rows_to_rehearse
+from train.learning.record import begin, is_finished, is_log, recorded, reported, require_same
 from train.learning.settings import TrainSettings
 from train.rows import Row, content_id
 from train.tagging import bundle as layout
-from train.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from train.learning.thresholds import Cuts
 
 _WORK = "checkpoints"
-_SHOWN = ("dir", "progress", "sample", "report_to")
 
 
 def retrain(settings: TrainSettings) -> dict[str, Any]:
@@ -51,24 +48,33 @@ def retrain(settings: TrainSettings) -> dict[str, Any]:
     folder = settings.folder
     taxonomy, rows, held_out = annotated_rows(settings)
     rehearsal = rows_to_rehearse(settings, taxonomy)
-    recorded = _recorded(settings, taxonomy, [*rows, *rehearsal])
-    if (folder / layout.DIGESTS).is_file():
-        _require_same(recorded, folder)
+    record = recorded(settings, taxonomy, [*rows, *rehearsal], _encoder(settings))
+    if is_finished(folder):
+        require_same(record, folder)
         return dict(json.loads((folder / layout.METRICS).read_text(encoding="utf-8")))
     _prepare(settings)
     material = gather(settings, taxonomy, rows, held_out, rehearsal)
     _require_cuts(settings, material)
     _require_unseen(settings, material)
     model = material.make()
-    _start(recorded, folder)
-    fitted, cuts = _fit(settings, material, model)
+    begin(record, folder)
+    with reported(folder):
+        fitted, cuts = _fit(settings, material, model)
     metrics = _test(settings, material, fitted, cuts) | {"thresholds_from": cuts.source, "epochs": fitted.epochs}
     _wait_for_others()  # they may still read what is tidied away
     if _is_main():
-        with _reported(folder):
+        with reported(folder):
             _write(settings, material, fitted, cuts, metrics)
     _wait_for_others()
     return metrics
+
+
+def _encoder(settings: TrainSettings) -> str | None:
+    """What the network is loaded from; None too where it is gone, which a run that ended need not mind."""
+    try:
+        return find_encoder(settings.encoder, settings.init)
+    except EncoderError:
+        return None
 
 
 def _prepare(settings: TrainSettings) -> None:
@@ -95,20 +101,22 @@ def _require_cuts(settings: TrainSettings, material: Material) -> None:
 
 
 def _require_unseen(settings: TrainSettings, material: Material) -> None:
-    """Refuses to call items held out that the bundle gone on from was trained on, by the ids that it keeps with its out-of-fold scores."""
+    """Refuses to measure a bundle gone on from on what it has learned, or to fit thresholds on scores of it."""
     if settings.init is None:
         return
-    folder, held_out = layout.bundle_folder(settings.init), settings.data.held_out
-    try:
-        lines = (folder / layout.OUT_OF_FOLD).read_text(encoding="utf-8").splitlines()
-        trained = {json.loads(line)["item"] for line in lines}
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    file = f"{Path(held_out).name}/" if isinstance(held_out, str) else ""
-    test = [row | {"plan": row["plan"].removeprefix(file)} for row in material.corpus.test]
-    if seen := sum(content_id(row) in trained for row in test):
+    init, data, corpus = settings.init, settings.data, material.corpus
+    learned = layout.learned_items(layout.bundle_folder(init))
+    file = f"{Path(data.held_out).name}/" if isinstance(data.held_out, str) else ""
+    test = [row | {"plan": row["plan"].removeprefix(file)} for row in corpus.test]
+    if seen := sum(content_id(row) in learned for row in test):
         raise ConfigError(
-            f"init={settings.init}: was trained on {seen} of the {len(test)} held-out items; hold out others, or none: data.held_out=0"
+            f"init={init}: was trained on {seen} of the {len(test)} held-out items; hold out others, or none: data.held_out=0"
+        )
+    scored = [*corpus.train, *corpus.validation] if data.n_folds else corpus.validation
+    if seen := sum(content_id(row) in learned for row in scored):
+        raise ConfigError(
+            f"init={init}: was trained on {seen} of the {len(scored)} items that thresholds would be fitted on, and scores what it has learned "
+            "too well; keep its thresholds, data.n_folds=0 data.validation=0, or leave init away"
         )
 
 
@@ -116,7 +124,7 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     """The network, calibrated, and its thresholds."""
     from train.learning.batches import ItemDataset
     from train.learning.export import round_weights
-    from train.learning.fit import fit, score
+    from train.learning.fit import MAIN, fit, score
     from train.learning.out_of_fold import out_of_fold_scores
     from train.learning.thresholds import Cuts
 
@@ -125,7 +133,7 @@ def _fit(settings: TrainSettings, material: Material, model: PreTrainedModel) ->
     settings = replace(settings, optim=settings.optim.for_items(len(training)))
     validation = ItemDataset(corpus.validation, tokenizer, taxonomy) if corpus.validation else None
     work = settings.folder / _WORK
-    fitted = fit(model, ItemDataset(training, tokenizer, taxonomy), validation, settings, shape, work / "main")
+    fitted = fit(model, ItemDataset(training, tokenizer, taxonomy), validation, settings, shape, work / MAIN)
     round_weights(fitted.model)
     if settings.data.n_folds:
         rows = [*corpus.train, *corpus.validation]
@@ -201,61 +209,31 @@ def _write(settings: TrainSettings, material: Material, fitted: Fitted, cuts: Cu
         layout.METRICS: _json(metrics),
         layout.SPLIT: _json(plans),
         layout.OUT_OF_FOLD: cuts.score_lines(material.taxonomy.keys),
+        layout.LEARNED: _learned(settings, material),
         layout.CARD: model_card(material.taxonomy, thresholds, settings, material.corpus, metrics),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     draw_curves(fitted.history, folder / "curves.png")
-    layout.seal(folder, [p.name for p in folder.iterdir() if p.is_file() and p.name != layout.DIGESTS])
+    names = [
+        p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(layout.DIGESTS) and not is_log(p)
+    ]
+    layout.seal(folder, names)
     shutil.rmtree(folder / _WORK, ignore_errors=True)
+
+
+def _learned(settings: TrainSettings, material: Material) -> str:
+    """Ids of all items that the network has learned, the rehearsed ones and those of the bundle gone on from among them, one a line."""
+    corpus = material.corpus
+    rehearsed = [row | {"plan": row["plan"].removeprefix(f"{REHEARSAL}/")} for row in corpus.rehearsal]
+    ids = {content_id(row) for row in [*corpus.train, *corpus.validation, *rehearsed]}
+    if settings.init:
+        ids |= layout.learned_items(layout.bundle_folder(settings.init))
+    return "".join(f"{each}\n" for each in sorted(ids))
 
 
 def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-
-
-def _start(recorded: str, folder: Path) -> None:
-    """Records the settings; an unfinished run in the folder must have had the same ones."""
-    if (folder / layout.SETTINGS).is_file():
-        _require_same(recorded, folder)
-    elif _is_main():
-        with _reported(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f"{layout.SETTINGS}.part"
-            part.write_text(recorded, encoding="utf-8")
-            part.replace(folder / layout.SETTINGS)
-
-
-def _require_same(recorded: str, folder: Path) -> None:
-    try:
-        same = _results_from((folder / layout.SETTINGS).read_text(encoding="utf-8")) == _results_from(recorded)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-        same = False
-    if not same:
-        raise ConfigError(
-            f"{folder}: holds a run with other settings or other rows (see its config.yaml); choose another run.dir or remove it"
-        )
-
-
-def _results_from(recorded: str) -> dict[str, Any]:
-    """Recorded settings but for those that change no result: how the folder is spelt, and what is shown."""
-    data: dict[str, Any] = yaml.safe_load(recorded)
-    return data | {"run": {key: value for key, value in data["run"].items() if key not in _SHOWN}}
-
-
-def _recorded(settings: TrainSettings, taxonomy: Taxonomy, rows: Sequence[Row]) -> str:
-    """All that a result depends on, as config.yaml holds it."""
-    themes = hashlib.sha256(taxonomy.dump().encode()).hexdigest()
-    data = settings.as_dict() | {"digests": {"rows": digest(rows), "taxonomy": themes}}
-    return str(yaml.safe_dump(data, allow_unicode=True, sort_keys=False))
-
-
-@contextmanager
-def _reported(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); choose another run.dir") from None
 
 
 def _is_main() -> bool:

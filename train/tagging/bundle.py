@@ -5,6 +5,7 @@
     taxonomy.yaml thresholds.json windows.json      what the logits mean, where to cut, how items become windows
     metrics.json config.yaml split.json             what was measured, with which settings, on which plans
     out_of_fold.jsonl                               scores of the training items from networks that had not seen their plans
+    learned.ids                                     items that the network has learned, by their content
     README.md curves.png                            for people
     digests.json                                    SHA-256 of every other file
 
@@ -29,8 +30,8 @@ from train.tagging.windows import WindowShape
 from train.taxonomy import Taxonomy
 
 MODEL, TOKENIZER, TAXONOMY, THRESHOLDS = "model.onnx", "tokenizer.json", "taxonomy.yaml", "thresholds.json"
-WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS, OUT_OF_FOLD = (
-    "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml", "out_of_fold.jsonl",
+WINDOWS, METRICS, SPLIT, DIGESTS, CARD, SETTINGS, OUT_OF_FOLD, LEARNED = (
+    "windows.json", "metrics.json", "split.json", "digests.json", "README.md", "config.yaml", "out_of_fold.jsonl", "learned.ids",
 )  # fmt: skip
 LOGITS, STATES = "logits", "states"  # outputs of the network: the hidden states are what its head makes the logits of
 _NEEDED = (MODEL, TOKENIZER, TAXONOMY, THRESHOLDS, WINDOWS, DIGESTS)
@@ -180,6 +181,20 @@ def measured_plans(folder: Path) -> set[str]:
     return {str(name) for names in named if isinstance(names, list) for name in names}
 
 
+def learned_items(folder: Path) -> set[str]:
+    """Content ids of the items that a bundle has learned, those of bundles it went on from and rehearsed ones among them.
+
+    Bundles of before name only the items of their out-of-fold scores; none where neither file is there.
+    """
+    try:
+        if (folder / LEARNED).is_file():
+            return set((folder / LEARNED).read_text(encoding="utf-8").split())
+        lines = (folder / OUT_OF_FOLD).read_text(encoding="utf-8").splitlines()
+        return {str(json.loads(line)["item"]) for line in lines}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def default_bundle() -> Path:
     """The shipped bundle, else the latest run under `models/runs` of the working folder or the checkout.
 
@@ -208,7 +223,9 @@ def latest_run(holding: str = DIGESTS) -> Path | None:
 def seal(folder: Path, names: Iterable[str]) -> None:
     """Writes digests.json over the named files; the last step of writing a bundle."""
     digests = {name: file_digest(folder / name) for name in sorted(names) if (folder / name).is_file()}
-    (folder / DIGESTS).write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    part = folder / f"{DIGESTS}.part"  # a disk may be full by now, and whoever finds digests takes the bundle for whole
+    part.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / DIGESTS)
 
 
 def file_digest(path: Path) -> str:

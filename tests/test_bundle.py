@@ -12,7 +12,7 @@ import pytest
 
 from train.errors import BundleError
 from train.tagging import bundle as layout
-from train.tagging.bundle import Bundle, default_bundle, seal
+from train.tagging.bundle import Bundle, default_bundle, learned_items, seal
 from train.tagging.tagger import Tagger
 
 NEEDED = ["model.onnx", "tokenizer.json", "taxonomy.yaml", "thresholds.json", "windows.json", "digests.json"]
@@ -111,6 +111,18 @@ def test_the_shipped_bundle_is_taken_else_the_latest_run(
     assert default_bundle().name == "new"
     shutil.copytree(bundle, tmp_path / "installed" / "models" / "starter")
     assert default_bundle() == tmp_path / "installed" / "models" / "starter"
+
+
+def test_a_bundle_names_the_items_it_learned_from(tmp_path: Path) -> None:
+    (tmp_path / "out_of_fold.jsonl").write_text('{"item": "0a"}\n{"plan": "p", "item": "1b"}\n{"item": "0a"}\n')
+    assert learned_items(tmp_path) == {"0a", "1b"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"{", b"[]\n", b"3\n", b'{"plan": "p"}\n'])
+def test_where_those_items_cannot_be_read_none_are_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "out_of_fold.jsonl").write_bytes(content)
+    assert learned_items(tmp_path) == set()
 
 
 # ── Tampering ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -107,10 +107,46 @@ def test_items_that_repeat_training_items_are_left_out_of_a_second_score():
     assert "without near-duplicates of training (3 items)" in printed(found)
 
 
-def test_if_every_item_repeats_a_training_item_there_is_no_second_score():
+def said_on_the_page(report: Report, tmp_path) -> list[str]:
+    report.write_html(tmp_path / "out.html")
+    return re.findall('<p class="caution">(.*)</p>', (tmp_path / "out.html").read_text(encoding="utf-8"))
+
+
+def test_how_many_items_repeat_training_items_is_said_wherever_the_figures_stand(tmp_path):
+    found = compare(ROWS, TAXONOMY, SCORES, PREDICTED, repeats=np.array([True, False, True, False]))
+    caution = "2 of 4 items nearly repeat items that the model was trained on"
+    assert printed(found).splitlines()[-1] == caution
+    assert (found.as_dict()["repeated"], found.as_dict()["cautions"]) == (2, [caution])
+    assert said_on_the_page(found, tmp_path) == [
+        f'4 条中有 2 条与模型训练过的条目重复或近似重复 <span class="en" lang="en">{caution}</span>'
+    ]
+
+
+def test_if_every_item_repeats_a_training_item_the_report_says_that_the_f1_is_worth_nothing(tmp_path):
     found = compare(ROWS, TAXONOMY, SCORES, PREDICTED, repeats=np.ones(4, bool))
     assert found.without_near_duplicates is None
     assert "without_near_duplicates" not in found.as_dict()
+    caution = "4 of 4 items nearly repeat items that the model was trained on: this F1 says nothing about new plans"
+    assert printed(found).splitlines()[-1] == caution
+    assert (found.as_dict()["repeated"], found.as_dict()["cautions"]) == (4, [caution])
+    assert said_on_the_page(found, tmp_path) == [
+        f'4 条中有 4 条与模型训练过的条目重复或近似重复:这个 F1 不能说明模型在新计划上的表现 <span class="en" lang="en">{caution}</span>'
+    ]
+
+
+def test_a_single_item_that_repeats_one_is_counted_in_the_singular():
+    found = compare(ROWS[:1], TAXONOMY, SCORES[:1], PREDICTED[:1], repeats=np.ones(1, bool))
+    assert "1 of 1 item nearly repeats items that the model was trained on: this F1" in printed(found)
+
+
+def test_without_repeats_there_is_no_caution_and_their_number_is_known_only_if_they_were_sought(report, tmp_path):
+    sought = compare(ROWS, TAXONOMY, SCORES, PREDICTED, repeats=np.zeros(4, bool))
+    assert sought.as_dict()["repeated"] == 0
+    assert "repeated" not in report.as_dict()
+    for found in (sought, report):
+        assert "cautions" not in found.as_dict()
+        assert "trained on" not in printed(found)
+        assert said_on_the_page(found, tmp_path) == []
 
 
 def test_wrong_items_come_with_gold_predicted_and_scores_the_most_surprising_first(report):

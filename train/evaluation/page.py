@@ -6,7 +6,7 @@ import base64
 import hashlib
 from html import escape
 
-from train.evaluation.report import Report, WrongItem, basis, display_name, figure, overall
+from train.evaluation.report import Report, WrongItem, basis, cautions, display_name, figure, overall
 from train.taxonomy import Theme
 
 _STYLE = """
@@ -15,6 +15,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}.en{color:#666;font-s
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{display:block;height:.35rem;border-radius:2px;background:#eee;min-width:5rem}.bar i{display:block;height:100%;border-radius:2px;background:var(--c,#1f77b4)}
+.caution{border-left:4px solid #d62728;padding:.3rem .8rem;font-weight:bold}
 article{border:1px solid #ddd;border-left:4px solid #d62728;border-radius:4px;padding:.5rem 1rem;margin:.8rem 0;content-visibility:auto;contain-intrinsic-size:auto 9rem}
 article header,article footer{color:#666;font-size:.85em}article p{margin:.3rem 0;white-space:pre-wrap;overflow-wrap:anywhere}
 .theme{display:inline-block;border-radius:3px;padding:0 .4rem;margin-right:.3rem;border:1px solid #bbb;color:#222}
@@ -46,6 +47,7 @@ def page(report: Report) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             f"<title>评估报告 Evaluation</title><style>{_STYLE}</style></head><body>",
             f"<h1>{_both('评估报告', 'Evaluation')}</h1><p>{_both(zh, en)}</p>",
+            *(f'<p class="caution">{_both(*caution)}</p>' for caution in cautions(report)),
             _overall_section(report),
             _theme_section(report),
             _wrong_section(report),

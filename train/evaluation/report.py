@@ -59,7 +59,8 @@ class Report:
         taxonomy: its themes are the rows of the tables.
         model: the tagger's figures.
         baselines: figures on the same items, by name.
-        without_near_duplicates: the tagger's figures on the items that do not nearly repeat a training item, if that was asked.
+        without_near_duplicates: the tagger's figures on the items that do not nearly repeat a training item, if that was asked and any are left.
+        n_repeats: how many items do; None if that was not asked.
         wrong: the tagger's wrong items, most surprising first.
     """
 
@@ -67,15 +68,23 @@ class Report:
     model: Scores
     baselines: dict[str, Scores] = field(default_factory=dict)
     without_near_duplicates: Scores | None = None
+    n_repeats: int | None = None
     wrong: list[WrongItem] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """The model's figures by the `evaluate --json` contract, then `baselines` by name and, if known, `without_near_duplicates`."""
+        """The model's figures by the `evaluate --json` contract, then `baselines` by name.
+
+        Behind them, where there is something to say: `without_near_duplicates`, `repeated` (`n_repeats`), `cautions` (English).
+        """
         found = self.model.as_dict() | {
             "baselines": {name: scores.as_dict() for name, scores in self.baselines.items()}
         }
         if self.without_near_duplicates:
             found["without_near_duplicates"] = self.without_near_duplicates.as_dict()
+        if self.n_repeats is not None:
+            found["repeated"] = self.n_repeats
+        if said := cautions(self):
+            found["cautions"] = [en for _, en in said]
         return found
 
     def write_json(self, path: str | Path) -> None:
@@ -97,12 +106,14 @@ class Report:
         _write(path, page(self))
 
     def render(self, console: Console) -> None:
-        """Prints the tables: a row per theme, then the figures over all themes, then what they rest on."""
+        """Prints the tables: a row per theme, then the figures over all themes, what they rest on, and every caution."""
         console.print(_theme_table(self))
         console.print()
         console.print(_overall_table(self))
         console.print()
         console.print(basis(self.model)[1], highlight=False)
+        for _, en in cautions(self):
+            console.print(en, style="bold red", markup=False, highlight=False)
 
 
 def compare(
@@ -139,6 +150,7 @@ def compare(
         without_near_duplicates=None
         if fresh is None or not fresh.size
         else evaluate(gold[fresh], predicted[fresh], [plans[at] for at in fresh], keys),
+        n_repeats=None if repeats is None else int(repeats.sum()),
         wrong=_wrong_items(rows, keys, gold, scores, predicted),
     )
 
@@ -200,6 +212,18 @@ def basis(scores: Scores) -> tuple[str, str]:
             f"{en}; too narrow with fewer than {_FEW_PLANS} plans",
         )
     return zh, en
+
+
+def cautions(report: Report) -> list[tuple[str, str]]:
+    """What must not be overlooked when the figures are read, in Chinese and English."""
+    n_repeats, n_items = report.n_repeats, report.model.n_items
+    if not n_repeats:
+        return []
+    zh = f"{n_items} 条中有 {n_repeats} 条与模型训练过的条目重复或近似重复"
+    en = f"{n_repeats} of {n_items} item{'s' * (n_items != 1)} nearly repeat{'s' * (n_repeats == 1)} items that the model was trained on"
+    if n_repeats == n_items:
+        return [(f"{zh}:这个 F1 不能说明模型在新计划上的表现", f"{en}: this F1 says nothing about new plans")]
+    return [(zh, en)]
 
 
 def _table(names: Sequence[str | Text], figures: Sequence[str | Text], *, fold_names: bool) -> Table:

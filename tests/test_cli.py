@@ -21,7 +21,7 @@ from train import __main__ as training
 from train import cli, errors
 from train.errors import EncoderError, YaodianError
 from train.evaluation.run import training_rows
-from train.rows import Row, content_id, read_rows
+from train.rows import Row, content_id, read_rows, write_rows
 from train.tagging.bundle import Bundle
 
 PLAN = (
@@ -298,6 +298,46 @@ def test_the_baselines_learn_what_the_bundle_learned_and_nothing_that_was_droppe
     for n_folds, learned in ((2, plans[:4]), (0, plans[:5])):
         (folder / "config.yaml").write_text(json.dumps({"data": {"path": str(gold), "n_folds": n_folds}}))
         assert list(dict.fromkeys(r["plan"] for r in training_rows(opened, None))) == learned
+
+
+def knows(folder: Path, bundle: Path, learned: list[Row]) -> Path:
+    """A copy of the bundle that keeps the ids of these rows as those it learned from."""
+    shutil.copytree(bundle, folder)
+    lines = [json.dumps({"plan": row["plan"], "item": content_id(row)}) + "\n" for row in learned]
+    (folder / "out_of_fold.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_items_the_bundle_learned_from_are_known_by_id_though_its_rows_are_not_here(
+    run: Run, gold: Path, bundle: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    model, figures = knows(tmp_path / "model", bundle, rows[:36]), tmp_path / "f.json"
+    code, out, error = run("evaluate", gold, "--model", model, "--json", figures)
+    assert code == 0
+    assert "36 of 120 items nearly repeat items that the model was trained on" in " ".join(out.split())
+    assert "without baselines" in one_line(error)
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert (found["repeated"], found["without_near_duplicates"]["n_items"]) == (36, 84)
+    write_rows(tmp_path / "p.jsonl", rows[:12])
+    _, out, _ = run("evaluate", tmp_path / "p.jsonl", "--model", model)
+    assert "12 of 12 items nearly repeat items that the model was trained on: this F1 says nothing" in " ".join(
+        out.split()
+    )
+
+
+def test_rows_learned_from_are_told_by_their_ids_and_by_what_they_say(
+    run: Run, bundle: Path, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copied sentence in another plan, and a short row that is the same row; a short one of another plan may be chance."""
+    monkeypatch.setitem(sys.modules, "datasketch", None)  # only training installs it
+    short = rows[13] | {"text": "修路。", "labels": ["roads"]}
+    write_rows(tmp_path / "learned.jsonl", [*rows[:12], short])
+    cases = [rows[0] | {"plan": "乙县.docx"}, short, short | {"plan": "乙县.docx"}, rows[30]]
+    for n_rows, n_repeats in ((4, 2), (2, 2)):
+        write_rows(tmp_path / "gold.jsonl", cases[:n_rows])
+        arguments = ["--model", bundle, "--train", tmp_path / "learned.jsonl", "--json", tmp_path / "f.json"]
+        assert run("evaluate", tmp_path / "gold.jsonl", *arguments)[0] == 0
+        assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["repeated"] == n_repeats
 
 
 def test_gold_rows_with_unknown_themes_are_all_named(run: Run, gold: Path, bundle: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ SHINGLE = 4
 # At .6 two sentences differ by a changed figure or a clause; invented pairs with other content stay below .4.
 THRESHOLD = 0.6
 _N_PERMUTATIONS = 128
-_SHORTEST = 12
+SHORTEST = 12
 
 
 def shingles(text: str) -> frozenset[str]:
@@ -73,7 +73,7 @@ def near_duplicates(rows: Sequence[Row], threshold: float = THRESHOLD) -> list[t
         from datasketch import MinHash, MinHashLSH
     except ImportError:
         raise MissingExtra("the search for near-duplicates", "train") from None
-    sets = [shingles(row["text"]) if len(row["text"]) >= _SHORTEST else frozenset[str]() for row in rows]
+    sets = [shingles(row["text"]) if len(row["text"]) >= SHORTEST else frozenset[str]() for row in rows]
     # Candidates are sought a little below the threshold: the hash estimates, the exact figure decides.
     index = MinHashLSH(threshold=max(0.1, threshold - 0.1), num_perm=_N_PERMUTATIONS)
     pairs = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from rich.console import Console
 
+from train.corpus.near_duplicates import SHORTEST, Seen
 from train.errors import BundleError, MissingExtra, RowError
 from train.evaluation.baselines import predict_baselines
 from train.evaluation.metrics import BoolArray
@@ -18,7 +19,7 @@ from train.evaluation.report import Report, compare
 from train.resources import resource
 from train.rows import Row, content_id, read_rows
 from train.tagging import Tagger
-from train.tagging.bundle import OUT_OF_FOLD, SETTINGS, SPLIT, Bundle
+from train.tagging.bundle import OUT_OF_FOLD, SETTINGS, SPLIT, Bundle, learned_items
 
 _CONSOLE = Console(stderr=True)
 
@@ -50,7 +51,8 @@ def evaluate_file(
             baselines = predict_baselines(learned, rows, taxonomy)
         except MissingExtra as error:
             _note(f"without baselines: {error}")
-    report = compare(rows, taxonomy, scores, predicted, baselines, _repeats(learned, rows))
+    repeats = _repeats(learned, learned_items(tagger.bundle.folder), rows)
+    report = compare(rows, taxonomy, scores, predicted, baselines, repeats)
     report.render(Console())
     if json_out:
         report.write_json(json_out)
@@ -89,22 +91,24 @@ def _data_settings(bundle: Bundle) -> dict[str, Any]:
         return {}
 
 
-def _repeats(learned: Sequence[Row], rows: Sequence[Row]) -> BoolArray | None:
-    """Which rows nearly repeat a training row; None where that cannot be told."""
-    from train.corpus.near_duplicates import near_duplicates
+def _repeats(learned: Sequence[Row], ids: Set[str], rows: Sequence[Row]) -> BoolArray | None:
+    """Which rows are of those learned from, or nearly repeat one; None where that cannot be told.
 
+    Args:
+        learned: rows learned from, as far as they are at hand.
+        ids: content ids of rows learned from; rows so short that they coincide without being copied are told by these alone.
+        rows: those in question.
+    """
+    ids = ids | {content_id(row) for row in learned}
+    repeats = np.array([content_id(row) in ids for row in rows], dtype=np.bool_)
     if not learned:
-        return None
-    marked = [r | {"plan": f"training/{r['plan']}"} for r in learned] + [r | {"plan": "gold"} for r in rows]
-    try:
-        pairs = near_duplicates(marked)
-    except MissingExtra:
-        return None
-    repeats = np.zeros(len(rows), dtype=np.bool_)
-    for first, second, _ in pairs:
-        if first < len(learned) <= second:
-            repeats[second - len(learned)] = True
-    return repeats
+        return repeats if repeats.any() else None  # a row of another id may still be a near-repeat
+    seen = Seen()
+    for row in learned:
+        if len(row["text"]) >= SHORTEST:
+            seen.add(row["text"])
+    near = [len(row["text"]) >= SHORTEST and seen.holds(row["text"]) for row in rows]
+    return repeats | np.array(near, dtype=np.bool_)
 
 
 def _note(text: str) -> None:

@@ -340,6 +340,23 @@ def test_rows_learned_from_are_told_by_their_ids_and_by_what_they_say(
         assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["repeated"] == n_repeats
 
 
+@pytest.mark.parametrize(("plan_key", "n_plans"), [(None, 120), ("document", 10)])
+def test_gold_rows_and_rows_for_the_baselines_are_told_apart_as_the_bundles_were(
+    run: Run, bundle: Path, rows: list[Row], tmp_path: Path, plan_key: str | None, n_plans: int
+) -> None:
+    """Labelled sentences from elsewhere belong to no plan, or to one under another name."""
+    model = Path(shutil.copytree(bundle, tmp_path / "model"))
+    (model / "config.yaml").write_text(json.dumps({"data": {"path": "elsewhere.jsonl", "plan_key": plan_key}}))
+    sentences = [{"text": row["text"], "labels": row["labels"]} | {str(plan_key): row["plan"]} for row in rows]
+    write_rows(tmp_path / "sent.jsonl", sentences)
+    sent, figures = tmp_path / "sent.jsonl", tmp_path / "f.json"
+    code, _, error = run("evaluate", sent, "--model", model, "--train", sent, "--json", figures)
+    assert (code, error) == (0, "")
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert (found["n_items"], found["n_plans"], found["repeated"]) == (120, n_plans, 120)
+    assert list(found["baselines"]) == ["keyword_list", "tfidf_linear"]
+
+
 def test_gold_rows_with_unknown_themes_are_all_named(run: Run, gold: Path, bundle: Path, tmp_path: Path) -> None:
     lines = gold.read_text(encoding="utf-8").splitlines()
     for at, key in ((3, "rods"), (7, "air")):

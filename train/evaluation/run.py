@@ -63,11 +63,12 @@ def evaluate_file(
 
 def training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     """The rows that the bundle learned from, as its settings and split name them; [] with a note where they are not at hand."""
+    data = _data_settings(bundle)
+    key = data.get("plan_key", "plan")
     if train is not None:
-        return read_rows(train, bundle.taxonomy, annotated=True)
+        return read_rows(train, bundle.taxonomy, annotated=True, plan_key=key)
     try:
-        data = _data_settings(bundle)
-        path, key = data["path"], data.get("plan_key", "plan")
+        path = data["path"]
         split = json.loads((bundle.folder / SPLIT).read_text(encoding="utf-8"))
         source = resource("data") / "starter" if path == "builtin" else Path(path)
         plans = {*split["train"], *split["validation"]}

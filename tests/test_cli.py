@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -338,6 +339,54 @@ def test_rows_learned_from_are_told_by_their_ids_and_by_what_they_say(
         arguments = ["--model", bundle, "--train", tmp_path / "learned.jsonl", "--json", tmp_path / "f.json"]
         assert run("evaluate", tmp_path / "gold.jsonl", *arguments)[0] == 0
         assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["repeated"] == n_repeats
+
+
+def adapted(folder: Path, bundle: Path, gold: Path, plans: list[str], **told: str | None) -> Path:
+    """A copy of the bundle that says it learned from these plans of the gold rows, and from what else."""
+    shutil.copytree(bundle, folder)
+    data = {"path": str(gold), "n_folds": 0, "rehearsal": told.get("rehearsal")}
+    (folder / "config.yaml").write_text(json.dumps({"init": told.get("init"), "data": data}))
+    (folder / "split.json").write_text(json.dumps({"train": plans, "validation": [], "test": []}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("told", "others"),
+    [
+        ({"init": "models/starter"}, "models/starter"),
+        ({"init": "models/runs/one", "rehearsal": "builtin"}, "models/runs/one and the starter corpus"),
+        ({"rehearsal": "more.jsonl"}, "more.jsonl"),
+    ],
+)
+def test_baselines_that_know_less_than_an_adapted_model_are_said_to(
+    run: Run, gold: Path, bundle: Path, rows: list[Row], tmp_path: Path, told: dict[str, str], others: str
+) -> None:
+    plans = list(dict.fromkeys(row["plan"] for row in rows))[:3]
+    model, figures, page = (
+        adapted(tmp_path / "m", bundle, gold, plans, **told),
+        tmp_path / "f.json",
+        tmp_path / "f.html",
+    )
+    own = "the baselines know this run's own 36 rows only; the model also learned from those of " + others
+    given = f"the baselines know the 120 rows of {gold} only; the model also learned from those of {others}, which may not be among them"
+    for note, arguments in ((own, ()), (given, ("--train", gold))):
+        code, out, _ = run("evaluate", gold, "--model", model, "--json", figures, "--html", page, *arguments)
+        assert code == 0
+        assert json.loads(figures.read_text(encoding="utf-8"))["notes"] == [note]
+        assert "".join(note.split()) in "".join(out.split())  # lines break anywhere
+        assert f'<span class="en" lang="en">{escape(note)}</span>' in page.read_text(encoding="utf-8")
+
+
+def test_nothing_is_said_of_baselines_that_learned_from_the_same_rows_or_are_not_there(
+    run: Run, gold: Path, bundle: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    plans = list(dict.fromkeys(row["plan"] for row in rows))[:3]
+    alone = adapted(tmp_path / "alone", bundle, gold, plans)
+    without = adapted(tmp_path / "without", bundle, tmp_path / "moved.jsonl", plans, init="models/starter")
+    for model in (alone, without):
+        code, out, _ = run("evaluate", gold, "--model", model, "--json", tmp_path / "f.json")
+        assert (code, "the baselines know" in out) == (0, False)
+        assert "notes" not in json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("plan_key", "n_plans"), [(None, 120), ("document", 10)])

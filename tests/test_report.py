@@ -134,6 +134,16 @@ def test_if_every_item_repeats_a_training_item_the_report_says_that_the_f1_is_wo
     ]
 
 
+def test_notes_stand_in_the_terminal_in_the_json_and_on_the_page(tmp_path):
+    note = ("对照少学了 <b>", "the baselines know [b]fewer[/b] rows")
+    found = compare(ROWS, TAXONOMY, SCORES, PREDICTED, repeats=np.ones(4, bool), notes=[note])
+    assert printed(found).splitlines()[-2] == note[1]  # the caution has the last word
+    assert found.as_dict()["notes"] == [note[1]]
+    found.write_html(tmp_path / "out.html")
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert f'<p>对照少学了 &lt;b&gt; <span class="en" lang="en">{note[1]}</span></p>' in page
+
+
 def test_a_single_item_that_repeats_one_is_counted_in_the_singular():
     found = compare(ROWS[:1], TAXONOMY, SCORES[:1], PREDICTED[:1], repeats=np.ones(1, bool))
     assert "1 of 1 item nearly repeats items that the model was trained on: this F1" in printed(found)
@@ -142,7 +152,7 @@ def test_a_single_item_that_repeats_one_is_counted_in_the_singular():
 def test_without_repeats_there_is_no_caution_and_their_number_is_known_only_if_they_were_sought(report, tmp_path):
     sought = compare(ROWS, TAXONOMY, SCORES, PREDICTED, repeats=np.zeros(4, bool))
     assert sought.as_dict()["repeated"] == 0
-    assert "repeated" not in report.as_dict()
+    assert not {"repeated", "notes"} & set(report.as_dict())
     for found in (sought, report):
         assert "cautions" not in found.as_dict()
         assert "trained on" not in printed(found)

@@ -47,6 +47,7 @@ def page(report: Report) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             f"<title>评估报告 Evaluation</title><style>{_STYLE}</style></head><body>",
             f"<h1>{_both('评估报告', 'Evaluation')}</h1><p>{_both(zh, en)}</p>",
+            *(f"<p>{_both(*note)}</p>" for note in report.notes),
             *(f'<p class="caution">{_both(*caution)}</p>' for caution in cautions(report)),
             _overall_section(report),
             _theme_section(report),

@@ -61,6 +61,7 @@ class Report:
         baselines: figures on the same items, by name.
         without_near_duplicates: the tagger's figures on the items that do not nearly repeat a training item, if that was asked and any are left.
         n_repeats: how many items do; None if that was not asked.
+        notes: what the figures have to be read with, in Chinese and English.
         wrong: the tagger's wrong items, most surprising first.
     """
 
@@ -69,12 +70,13 @@ class Report:
     baselines: dict[str, Scores] = field(default_factory=dict)
     without_near_duplicates: Scores | None = None
     n_repeats: int | None = None
+    notes: list[tuple[str, str]] = field(default_factory=list)
     wrong: list[WrongItem] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The model's figures by the `evaluate --json` contract, then `baselines` by name.
 
-        Behind them, where there is something to say: `without_near_duplicates`, `repeated` (`n_repeats`), `cautions` (English).
+        Behind them, where there is something to say: `without_near_duplicates`, `repeated` (`n_repeats`), `notes` and `cautions` (English).
         """
         found = self.model.as_dict() | {
             "baselines": {name: scores.as_dict() for name, scores in self.baselines.items()}
@@ -83,8 +85,9 @@ class Report:
             found["without_near_duplicates"] = self.without_near_duplicates.as_dict()
         if self.n_repeats is not None:
             found["repeated"] = self.n_repeats
-        if said := cautions(self):
-            found["cautions"] = [en for _, en in said]
+        for kind, said in (("notes", self.notes), ("cautions", cautions(self))):
+            if said:
+                found[kind] = [en for _, en in said]
         return found
 
     def write_json(self, path: str | Path) -> None:
@@ -106,12 +109,14 @@ class Report:
         _write(path, page(self))
 
     def render(self, console: Console) -> None:
-        """Prints the tables: a row per theme, then the figures over all themes, what they rest on, and every caution."""
+        """Prints the tables: a row per theme, then the figures over all themes, what they rest on, and what must not be overlooked."""
         console.print(_theme_table(self))
         console.print()
         console.print(_overall_table(self))
         console.print()
         console.print(basis(self.model)[1], highlight=False)
+        for _, en in self.notes:
+            console.print(en, markup=False, highlight=False)
         for _, en in cautions(self):
             console.print(en, style="bold red", markup=False, highlight=False)
 
@@ -123,6 +128,7 @@ def compare(
     predicted: BoolArray,
     baselines: Mapping[str, BoolArray] | None = None,
     repeats: BoolArray | None = None,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> Report:
     """Scores the tagger and the baselines on the same annotated rows.
 
@@ -133,6 +139,7 @@ def compare(
         predicted: shape (n_items, n_themes), the tagger's themes.
         baselines: by name, shape (n_items, n_themes).
         repeats: shape (n_items,), whether an item nearly repeats a training item.
+        notes: what the figures have to be read with, in Chinese and English.
 
     Returns:
         The report.
@@ -151,6 +158,7 @@ def compare(
         if fresh is None or not fresh.size
         else evaluate(gold[fresh], predicted[fresh], [plans[at] for at in fresh], keys),
         n_repeats=None if repeats is None else int(repeats.sum()),
+        notes=list(notes),
         wrong=_wrong_items(rows, keys, gold, scores, predicted),
     )
 

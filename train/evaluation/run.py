@@ -22,6 +22,7 @@ from train.tagging import Tagger
 from train.tagging.bundle import OUT_OF_FOLD, SETTINGS, SPLIT, Bundle, learned_items
 
 _CONSOLE = Console(stderr=True)
+_STARTER = "示例语料", "the starter corpus"
 
 
 def evaluate_file(
@@ -40,7 +41,7 @@ def evaluate_file(
     """
     tagger = Tagger.load(model)
     taxonomy = tagger.bundle.taxonomy
-    rows = read_rows(gold, taxonomy, annotated=True, plan_key=_data_settings(tagger.bundle).get("plan_key", "plan"))
+    rows = read_rows(gold, taxonomy, annotated=True, plan_key=_settings(tagger.bundle)["data"].get("plan_key", "plan"))
     tagged = tagger.tag_rows(rows)
     scores = np.array([[row["scores"][k] for k in taxonomy.keys] for row in tagged])
     predicted = np.array([[k in row["labels"] for k in taxonomy.keys] for row in tagged], dtype=np.bool_)
@@ -52,7 +53,8 @@ def evaluate_file(
         except MissingExtra as error:
             _note(f"without baselines: {error}")
     repeats = _repeats(learned, learned_items(tagger.bundle.folder), rows)
-    report = compare(rows, taxonomy, scores, predicted, baselines, repeats)
+    notes = _unlike_the_model(tagger.bundle, len(learned), train) if baselines else []
+    report = compare(rows, taxonomy, scores, predicted, baselines, repeats, notes)
     report.render(Console())
     if json_out:
         report.write_json(json_out)
@@ -63,7 +65,7 @@ def evaluate_file(
 
 def training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     """The rows that the bundle learned from, as its settings and split name them; [] with a note where they are not at hand."""
-    data = _data_settings(bundle)
+    data = _settings(bundle)["data"]
     key = data.get("plan_key", "plan")
     if train is not None:
         return read_rows(train, bundle.taxonomy, annotated=True, plan_key=key)
@@ -84,12 +86,30 @@ def training_rows(bundle: Bundle, train: Path | None) -> list[Row]:
     return rows
 
 
-def _data_settings(bundle: Bundle) -> dict[str, Any]:
-    """What a bundle's run was told of its data; {} where that cannot be read."""
+def _settings(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle's run was told; no more than empty `data` where that cannot be read."""
     try:
-        return dict(yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8"))["data"])
+        told = dict(yaml.safe_load((bundle.folder / SETTINGS).read_text(encoding="utf-8")))
+        return told | {"data": dict(told["data"])}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return {}
+        return {"data": {}}
+
+
+def _unlike_the_model(bundle: Bundle, n_rows: int, train: Path | None) -> list[tuple[str, str]]:
+    """Says in Chinese and English that the baselines learned from fewer rows, where the model went on from a bundle or rehearsed."""
+    told = _settings(bundle)
+    others = [str(other) for other in (told.get("init"), told["data"].get("rehearsal")) if other]
+    if not others:
+        return []
+    zh = "、".join(_STARTER[0] if other == "builtin" else other for other in others)
+    en = " and ".join(_STARTER[1] if other == "builtin" else other for other in others)
+    also_zh, also_en = f"模型还学过 {zh} 的条目", f"the model also learned from those of {en}"
+    if train is None:
+        own_zh, own_en = f"本次训练自己的 {n_rows} 条", f"this run's own {n_rows} rows"
+    else:  # these may be the run's own rows, or all that the model ever learned from
+        own_zh, own_en = f"{train} 的 {n_rows} 条", f"the {n_rows} rows of {train}"
+        also_zh, also_en = f"{also_zh},其中未必都有", f"{also_en}, which may not be among them"
+    return [(f"对照只学了{own_zh};{also_zh}", f"the baselines know {own_en} only; {also_en}")]
 
 
 def _repeats(learned: Sequence[Row], ids: Set[str], rows: Sequence[Row]) -> BoolArray | None:

@@ -363,8 +363,58 @@ def test_settings_out_of_range_are_named_together(text: Path, tmp_path: Path) ->
         settings_of(text, tmp_path, "masking.prob=2", "network.width=33")
     with pytest.raises(ConfigError, match=r"budget\.steps or budget\.minutes"):
         settings_of(text, tmp_path, "budget.steps=null")
-    with pytest.raises(ConfigError, match=r"expected above 0; run\.log_steps=0"):
+    with pytest.raises(ConfigError, match=r"numbers above 0; run\.log_steps=0"):
         settings_of(text, tmp_path, "budget.steps=-1", "run.log_steps=0")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [
+            "vocabulary.min_count=0",
+            "vocabulary.n_latin=-1",
+            "vocabulary.max_latin_chars=0",
+            "network.width=0",
+            "masking.bag_weight=inf",
+            "optim.lr=inf",
+            "optim.beta2=1.5",
+            "optim.weight_decay=-0.1",
+            "optim.warmup_steps=-1",
+            "run.checkpoint_minutes=-1.0",
+            "run.device=gpu",
+            "run.n_threads=-1",
+            "seed=-1",
+        ],
+        ["vocabulary.n_latin=301", "optim.lr=nan", "run.device=cuda:", "run.n_threads=5000000000", "seed=4294967296"],
+    ],
+)
+def test_every_setting_has_a_range_and_all_faults_are_one_line(wrong: list[str], text: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings_of(text, tmp_path, *wrong)
+    faults = str(refused.value).removeprefix("pretraining settings: ").split("; ")
+    assert [fault.rsplit(": expected ", 1)[0] for fault in faults] == wrong
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("+text.weights.more=inf", "text.weights: expected 0 or more, finite"),
+        ("budget.minutes=nan", "budget.minutes: expected finite numbers"),
+        ("phases=[{until: 0, length: 16, batch_size: 8}, {until: 1, length: 16, batch_size: 8}]", "rise from above 0"),
+        ("phases=[{until: nan, length: 16, batch_size: 8}, {until: 1, length: 16, batch_size: 8}]", "until must rise"),
+        ("phases=[]", "end at 1"),
+    ],
+)
+def test_budgets_phases_and_weights_without_an_end_are_refused(
+    wrong: str, said: str, text: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        settings_of(text, tmp_path, wrong)
+
+
+def test_the_ends_of_the_ranges_are_allowed(text: Path, tmp_path: Path) -> None:
+    least = ["optim.beta2=0", "optim.weight_decay=0", "optim.warmup_steps=0", "run.checkpoint_minutes=0", "seed=0"]
+    settings_of(text, tmp_path, *least, "run.device=cuda:1", "run.n_threads=0", "vocabulary.n_latin=0")
 
 
 @pytest.mark.parametrize(

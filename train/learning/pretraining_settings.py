@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +121,26 @@ class PretrainingSettings:
 
     def _rules(self) -> list[tuple[bool, str]]:
         network, masking, optim, budget, run = self.network, self.masking, self.optim, self.budget, self.run
+        vocabulary = self.vocabulary
         untils = [phase.until for phase in self.phases]
         longest = max((phase.length for phase in self.phases), default=0)
         return [
             (0 <= self.text.held_out < 0.5, f"text.held_out={self.text.held_out}: expected 0 or more, below 0.5"),
-            (all(w >= 0 for w in self.text.weights.values()), "text.weights: expected 0 or more"),
-            (200 <= self.vocabulary.size <= 2**16, f"vocabulary.size={self.vocabulary.size}: expected 200 to 65536"),
+            (all(0 <= w < math.inf for w in self.text.weights.values()), "text.weights: expected 0 or more, finite"),
+            (200 <= vocabulary.size <= 2**16, f"vocabulary.size={vocabulary.size}: expected 200 to 65536"),
+            (vocabulary.min_count > 0, f"vocabulary.min_count={vocabulary.min_count}: expected 1 or more"),
+            (
+                0 <= vocabulary.n_latin <= vocabulary.size,
+                f"vocabulary.n_latin={vocabulary.n_latin}: expected 0 to vocabulary.size={vocabulary.size}",
+            ),
+            (
+                vocabulary.max_latin_chars > 0,
+                f"vocabulary.max_latin_chars={vocabulary.max_latin_chars}: expected 1 or more",
+            ),
             (min(network.n_layers, network.n_heads) > 0, "network.n_layers and network.n_heads: expected 1 or more"),
             (
-                network.n_heads > 0 and network.width % network.n_heads == 0,
-                f"network.width={network.width}: expected a multiple of network.n_heads={network.n_heads}",
+                network.n_heads > 0 and network.width > 0 and network.width % network.n_heads == 0,
+                f"network.width={network.width}: expected a multiple of network.n_heads={network.n_heads}, above 0",
             ),
             (0 <= network.dropout < 1, f"network.dropout={network.dropout}: expected 0 or more, below 1"),
             (0 < masking.prob < 1, f"masking.prob={masking.prob}: expected between 0 and 1"),
@@ -135,21 +148,40 @@ class PretrainingSettings:
                 abs(sum(masking.span_probs) - 1) < 1e-6 and min(masking.span_probs) >= 0,
                 f"masking.span_probs={list(masking.span_probs)}: must be 0 or more and sum to 1",
             ),
-            (masking.bag_weight >= 0, f"masking.bag_weight={masking.bag_weight}: expected 0 or more"),
+            (
+                0 <= masking.bag_weight < math.inf,
+                f"masking.bag_weight={masking.bag_weight}: expected 0 or more, finite",
+            ),
             (network.ffn_width > 0, f"network.ffn_width={network.ffn_width}: expected 1 or more"),
-            (optim.lr > 0, f"optim.lr={optim.lr}: expected above 0"),
+            (0 < optim.lr < 1, f"optim.lr={optim.lr}: expected between 0 and 1"),
+            (0 <= optim.beta2 < 1, f"optim.beta2={optim.beta2}: expected 0 or more, below 1"),
+            (0 <= optim.weight_decay < 1, f"optim.weight_decay={optim.weight_decay}: expected 0 or more, below 1"),
+            (optim.warmup_steps >= 0, f"optim.warmup_steps={optim.warmup_steps}: expected 0 or more"),
             (optim.max_grad_norm >= 0, f"optim.max_grad_norm={optim.max_grad_norm}: expected 0 (no clipping) or more"),
             (optim.decay in {"linear", "cosine"}, f"optim.decay={optim.decay}: expected linear or cosine"),
-            (bool(untils) and untils == sorted(untils) and untils[-1] == 1, "phases: until must rise and end at 1"),
+            (
+                all(a < b for a, b in pairwise([0.0, *untils])) and untils[-1:] == [1],
+                "phases: until must rise from above 0 and end at 1",
+            ),
             (all(p.length >= 8 and p.batch_size > 0 for p in self.phases), "phases: length from 8, batch_size from 1"),
             (
                 longest <= network.max_positions,
                 f"phases: length {longest} exceeds network.max_positions={network.max_positions}",
             ),
             (bool(budget.steps or budget.minutes), "budget: give budget.steps or budget.minutes, or both"),
-            (min(budget.steps or 0, budget.minutes or 0) >= 0, "budget.steps and budget.minutes: expected above 0"),
+            (
+                (budget.steps or 0) >= 0 and 0 <= (budget.minutes or 0) < math.inf,
+                "budget.steps and budget.minutes: expected finite numbers above 0",
+            ),
             (run.log_steps > 0, f"run.log_steps={run.log_steps}: expected 1 or more"),
+            (run.checkpoint_minutes >= 0, f"run.checkpoint_minutes={run.checkpoint_minutes}: expected 0 or more"),
+            (
+                re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,2})?", run.device) is not None,
+                f"run.device={run.device}: expected auto, cpu, cuda or cuda:NUMBER",
+            ),
             (run.precision in {"auto", "bf16", "fp32"}, f"run.precision={run.precision}: expected auto, bf16 or fp32"),
+            (0 <= run.n_threads <= 4096, f"run.n_threads={run.n_threads}: expected 0 (torch decides) to 4096"),
+            (0 <= self.seed < 2**32, f"seed={self.seed}: expected 0 to 4294967295"),
         ]
 
     def what_is_learned(self) -> dict[str, Any]:

@@ -307,6 +307,8 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_weights_and_vocabulary(text: P
     [
         (lambda folder: (folder / "model.safetensors").unlink(), "no checkpoint to go on from"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"?"), "no checkpoint to go on from"),
+        (lambda folder: (folder / "config.json").unlink(), "no checkpoint to go on from"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "no checkpoint to go on from"),
         (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json cannot be read"),
         (lambda folder: None, "another network than network.* describes"),
     ],
@@ -316,6 +318,33 @@ def test_a_checkpoint_that_does_not_fit_is_refused(text: Path, tmp_path: Path, s
     spoil(first)
     with pytest.raises(ConfigError, match=re.escape(said)):
         pretrain(settings_of(text, tmp_path / "second", f"init={first}", "network.ffn_width=32"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("network.n_layers=3", "they differ in bert.encoder.layer.2."),
+        ("network.n_layers=1", "they differ in bert.encoder.layer.1."),
+        ("network.n_heads=4", "they differ in num_attention_heads: give the network.*"),
+    ],
+)
+def test_a_checkpoint_with_other_layers_or_heads_is_refused(text: Path, tmp_path: Path, shape: str, said: str) -> None:
+    first = started(settings_of(text, tmp_path, "network.n_layers=2"))
+    first.model.as_shipped().save_pretrained(tmp_path / "first")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        started(settings_of(text, tmp_path, f"init={tmp_path / 'first'}", "network.n_layers=2", shape))
+
+
+def test_a_checkpoint_may_lack_what_only_the_bags_need(text: Path, tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
+    config = started(settings_of(text, tmp_path)).model.bert_lm.config
+    earlier = BertForMaskedLM(config)
+    earlier.save_pretrained(tmp_path / "earlier")
+    assert not any("pooler" in name for name in load_file(tmp_path / "earlier" / "model.safetensors"))
+    model = started(settings_of(text, tmp_path, f"init={tmp_path / 'earlier'}")).model
+    for name, weight in earlier.state_dict().items():
+        assert torch.equal(model.bert_lm.state_dict()[name], weight), name
 
 
 def test_what_one_piece_of_a_block_says_changes_nothing_in_another(text: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from train.learning.vocabulary import MASK_ID, PAD_ID
 
 # What a fine-tuning starts from has BERT's usual dropout, whatever pretraining had.
 _FINE_TUNING_DROPOUT = 0.1
+# Of a checkpoint to go on from, what guessing hidden tokens alone does not need: the bag loss trains the one, nothing the other.
+_MAY_LACK = ("bert.pooler.", "cls.seq_relationship.")
 
 
 def hide_tokens(
@@ -126,13 +129,20 @@ class MaskedLanguageModel(nn.Module):
         """
         try:
             weights = load_file(folder / "model.safetensors")
-        except (OSError, SafetensorError) as error:
+            config = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        except (OSError, SafetensorError, ValueError, TypeError) as error:
             raise ConfigError(f"init={folder}: no checkpoint to go on from ({error})") from None
         own = self.bert_lm.state_dict()
-        if differ := sorted(
-            name for name, weight in weights.items() if name not in own or own[name].shape != weight.shape
-        ):
-            raise ConfigError(f"init={folder}: another network than network.* describes; they differ in {differ[0]}")
+        differ = [name for name, weight in weights.items() if name not in own or own[name].shape != weight.shape]
+        given = {own[name].data_ptr() for name in weights if name in own}  # tied weights are written once
+        differ += [n for n, w in own.items() if w.data_ptr() not in given and not n.startswith(_MAY_LACK)]
+        if config.get("num_attention_heads") != self.bert_lm.config.num_attention_heads:
+            differ.append("num_attention_heads")
+        if differ:
+            raise ConfigError(
+                f"init={folder}: another network than network.* describes; they differ in {min(differ)}: "
+                "give the network.* that this checkpoint was made with"
+            )
         self.bert_lm.load_state_dict(own | {name: weight.float() for name, weight in weights.items()})
 
     def repeat_positions(self, trained: int, wanted: int) -> None:

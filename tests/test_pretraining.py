@@ -22,6 +22,7 @@ import zstandard
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
 
 from train import pretrain as command
 from train.errors import BrokenFile, ConfigError, NoText
@@ -333,6 +334,14 @@ def test_a_checkpoint_with_other_layers_or_heads_is_refused(text: Path, tmp_path
     first.model.as_shipped().save_pretrained(tmp_path / "first")
     with pytest.raises(ConfigError, match=re.escape(said)):
         started(settings_of(text, tmp_path, f"init={tmp_path / 'first'}", "network.n_layers=2", shape))
+
+
+def test_a_checkpoint_with_a_foreign_vocabulary_is_refused(text: Path, tmp_path: Path) -> None:
+    tokens = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "医"]
+    foreign = Tokenizer(WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    foreign.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ConfigError, match=r"tokens 0 to 4, got \[PAD\] 0, \[UNK\] 2.*\[MASK\] missing: give a check"):
+        pretrain(settings_of(text, tmp_path / "work", f"init={tmp_path}"))
 
 
 def test_a_checkpoint_may_lack_what_only_the_bags_need(text: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from train.learning.pretraining import Pretraining
 from train.learning.pretraining_documents import digest_text, read_documents
 from train.learning.pretraining_settings import PretrainingSettings, VocabularySettings
 from train.learning.pretraining_text import PackedText, pack_text
-from train.learning.vocabulary import learn_vocabulary, save_pretrained_tokenizer
+from train.learning.vocabulary import SPECIAL_TOKENS, learn_vocabulary, save_pretrained_tokenizer
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,9 +75,17 @@ def _prepare(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
 def _vocabulary_of(init: Path) -> Tokenizer:
     file = init / "tokenizer.json"
     try:
-        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except Exception as error:  # tokenizers raises nothing narrower
         raise ConfigError(f"init={init}: no checkpoint to go on from; {file.name} cannot be read ({error})") from None
+    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
+    if list(ids.values()) != list(range(len(SPECIAL_TOKENS))):
+        found = ", ".join(f"{token} {'missing' if at is None else at}" for token, at in ids.items())
+        raise ConfigError(
+            f"init={init}: another vocabulary than this command learns; expected {', '.join(SPECIAL_TOKENS)} as tokens "
+            f"0 to {len(SPECIAL_TOKENS) - 1}, got {found}: give a checkpoint that this command wrote"
+        )
+    return tokenizer
 
 
 def _vocabulary(text: Path, settings: VocabularySettings, work_dir: Path) -> Tokenizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
 from train import pretrain as command
-from train.errors import BrokenFile, ConfigError, NoText
+from train.errors import BrokenFile, ConfigError, NoText, OutputError
 from train.learning.masked_language_model import bags_of_pieces, hide_tokens
 from train.learning.pretraining import Pretraining
 from train.learning.pretraining_documents import read_documents
@@ -484,6 +486,55 @@ def test_text_settings_that_cannot_work_are_named(text: Path, tmp_path: Path) ->
         started(settings_of(text, tmp_path, "phases=[{until: 1, length: 16, batch_size: 5000}]")).step()
     with pytest.raises(ConfigError, match="no state to export"):
         pretrain(settings_of(text, tmp_path, "run.export_only=true"))
+
+
+@pytest.mark.parametrize("name", ["run.output_dir", "run.work_dir"])
+def test_a_folder_that_cannot_be_written_is_named_before_the_training(name: str, text: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for wrong, why in (("file", "File exists"), ("file/in", "Not a directory")):
+        with pytest.raises(OutputError) as refused:
+            pretrain(settings_of(text, tmp_path / "work", f"{name}={tmp_path / wrong}"))
+        message = f"{tmp_path / wrong}: not a folder that can be written ({why}); choose another {name}"
+        assert str(refused.value) == message
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.parent not in (tmp_path, text)]
+
+
+def test_a_folder_that_is_there_but_takes_no_file_is_named(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(**_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", deny)  # whoever runs this as root may write everywhere
+    with pytest.raises(OutputError, match=r"work: not a folder .* \(Permission denied\); choose another run\.work_dir"):
+        pretrain(settings_of(text, tmp_path / "work"))
+
+
+@pytest.mark.parametrize("in_the_way", ["config.json", "model.safetensors", "tokenizer.json", "README.md"])
+def test_an_export_that_fails_says_how_to_get_at_the_training(in_the_way: str, text: Path, tmp_path: Path) -> None:
+    work, spoiled = tmp_path / "work", tmp_path / "spoiled"
+    (spoiled / in_the_way / "x").mkdir(parents=True)
+    with pytest.raises(OutputError) as failed:
+        pretrain(settings_of(text, work, "budget.steps=1", f"run.output_dir={spoiled}"))
+    advice = f"the training is kept in {work}: run.export_only=true with another run.output_dir writes it"
+    assert str(failed.value).startswith(f"{spoiled}: not a folder that can be written (")
+    assert str(failed.value).endswith(f"); {advice}")
+    output = pretrain(settings_of(text, work, "budget.steps=1", "run.export_only=true"))
+    assert (output / in_the_way).is_file()
+
+
+@pytest.mark.parametrize("in_the_way", ["state.half-done", "loss.jsonl", "loss.png"])
+def test_a_work_folder_that_fails_later_is_named_with_what_is_lost(in_the_way: str, text: Path, tmp_path: Path) -> None:
+    (tmp_path / "work" / in_the_way / "x").mkdir(parents=True)
+    advice = "only loss.png is missing" if in_the_way == "loss.png" else "the same command goes on from the last state"
+    with pytest.raises(OutputError, match=rf"work: not a folder .* \(.*Is a directory\); .*{advice}$"):
+        pretrain(settings_of(text, tmp_path / "work", "budget.steps=4"))
+
+
+def test_a_gpu_that_is_not_there_is_named(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match=r"run\.device=cuda:1: GPUs that torch finds here: 1; give one of them"):
+        pretrain(settings_of(text, tmp_path, "run.device=cuda:1"))
 
 
 def launch(text: Path, work: Path, *arguments: str, module: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:

@@ -152,7 +152,11 @@ class Pretraining:
             return self._losses(self.model, batch, np.random.default_rng(seed))[0].item()
 
     def save(self) -> None:
-        """Writes the state; a kill while it writes leaves the last one whole."""
+        """Writes the state; a kill while it writes leaves the last one whole.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         if self._rank:
             return
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +167,10 @@ class Pretraining:
             "progress": asdict(self.progress),
             "identity": self._identity(),
         }
-        torch.save(state, half_done)
+        try:
+            torch.save(state, half_done)
+        except RuntimeError as error:  # torch's own word for a full disk
+            raise OSError(str(error).splitlines()[0]) from error
         half_done.replace(self.state_file)
 
     def _identity(self) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +15,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from train.errors import ConfigError, NoText
+from train.errors import ConfigError, NoText, OutputError
 from train.learning.devices import process_group, rank_and_size
 from train.learning.pretraining import Pretraining
 from train.learning.pretraining_documents import digest_text, read_documents
-from train.learning.pretraining_settings import PretrainingSettings, VocabularySettings
+from train.learning.pretraining_settings import PretrainingSettings, RunSettings, VocabularySettings
 from train.learning.pretraining_text import PackedText, pack_text
 from train.learning.vocabulary import SPECIAL_TOKENS, learn_vocabulary, save_pretrained_tokenizer
 
@@ -32,17 +36,23 @@ def pretrain(settings: PretrainingSettings) -> Path:
 
     Raises:
         NoText: no text where the settings say.
-        ConfigError: a weight for a source that is not there, nothing to export yet, or a work folder of another run.
+        ConfigError: a weight for a source that is not there, a device that is not there, nothing to export yet, or a work
+            folder of another run.
+        OutputError: the work folder or the output cannot be written; said before the training wherever it shows by then.
     """
-    if settings.run.n_threads:
-        torch.set_num_threads(settings.run.n_threads)
+    run = settings.run
+    if run.n_threads:
+        torch.set_num_threads(run.n_threads)
     if not settings.text.path.is_dir():
         raise NoText(settings.text.path, "not a folder; give the folder of texts with text.path=FOLDER")
-    with process_group(settings.run.device):
+    _require_device(run.device)
+    _make_folders(run)
+    with process_group(run.device):
         tokenizer, text = _prepare(settings)
         pretraining = Pretraining(settings, text, tokenizer.get_vocab_size())
-        if not settings.run.export_only:
-            pretraining.run()
+        if not run.export_only:
+            with _reported(run.work_dir, "mend that, and the same command goes on from the last state"):
+                pretraining.run()
         elif not pretraining.progress.step:
             raise ConfigError(f"{pretraining.state_file}: no state to export; run without run.export_only first")
         if rank_and_size()[0] == 0:
@@ -51,7 +61,31 @@ def pretrain(settings: PretrainingSettings) -> Path:
         # for a thread of gloo's that waits for that lock to free a tensor (seen now and then, torch 2.13).
         del pretraining
         gc.collect()
-    return settings.run.output_dir
+    return run.output_dir
+
+
+def _require_device(name: str) -> None:
+    """Says in one line what torch would say in a traceback."""
+    if name.startswith("cuda") and (torch.device(name).index or 0) >= (n_gpus := torch.cuda.device_count()):
+        raise ConfigError(f"run.device={name}: GPUs that torch finds here: {n_gpus}; give one of them, auto or cpu")
+
+
+def _make_folders(run: RunSettings) -> None:
+    """Makes both folders and tries whether they take a file, as a fault found after the training comes late."""
+    for name, folder in (("run.work_dir", run.work_dir), ("run.output_dir", run.output_dir)):
+        with _reported(folder, f"choose another {name}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+
+
+@contextmanager
+def _reported(folder: Path, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise OutputError(f"{folder}: not a folder that can be written ({reason or error}); {advice}") from None
 
 
 def _prepare(settings: PretrainingSettings) -> tuple[Tokenizer, PackedText]:
@@ -101,18 +135,26 @@ def _vocabulary(text: Path, settings: VocabularySettings, work_dir: Path) -> Tok
 
 
 def export(pretraining: Pretraining, settings: PretrainingSettings, tokenizer: Tokenizer, text: PackedText) -> None:
-    """Writes a standard transformers checkpoint in fp16, with tokenizer and model card; draws the loss curve."""
-    output = settings.run.output_dir
-    output.mkdir(parents=True, exist_ok=True)
+    """Writes a standard transformers checkpoint in fp16, with tokenizer and model card; draws the loss curve.
+
+    Raises:
+        OutputError: it cannot be written; the state in the work folder stays as it is.
+    """
+    run = settings.run
     curve = _read_curve(pretraining.loss_file)
     card = _card(pretraining, settings, text, curve)  # before anything of the checkpoint it went on from is overwritten
-    pretraining.model.as_shipped().save_pretrained(output)
-    (output / "model.safetensors").chmod(0o644)  # written readable by its owner alone; it is there to be passed on
-    save_pretrained_tokenizer(tokenizer, settings.network.max_positions, output)
-    (output / "README.md").write_text(card, encoding="utf-8")
+    kept = f"the training is kept in {run.work_dir}: run.export_only=true with another run.output_dir writes it"
+    with _reported(run.output_dir, kept):
+        run.output_dir.mkdir(parents=True, exist_ok=True)
+        pretraining.model.as_shipped().save_pretrained(run.output_dir)
+        # Written readable by its owner alone; it is there to be passed on.
+        (run.output_dir / "model.safetensors").chmod(0o644)
+        save_pretrained_tokenizer(tokenizer, settings.network.max_positions, run.output_dir)
+        (run.output_dir / "README.md").write_text(card, encoding="utf-8")
     if curve:
-        _draw(curve, settings.run.work_dir / "loss.png")
-    _LOG.info("written to %s", output)
+        with _reported(run.work_dir, f"the checkpoint is written to {run.output_dir}, only loss.png is missing"):
+            _draw(curve, run.work_dir / "loss.png")
+    _LOG.info("written to %s", run.output_dir)
 
 
 def _read_curve(file: Path) -> list[dict[str, Any]]:

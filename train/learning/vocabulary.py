@@ -101,7 +101,8 @@ def save_pretrained_tokenizer(tokenizer: Tokenizer, max_length: int, folder: Pat
         max_length: tokens to which it truncates when asked to.
         folder: exists.
     """
-    tokenizer.save(str(folder / "tokenizer.json"))
+    # As `save` writes it, but for its error: that is of no class of its own.
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8", newline="\n")
     # The class name that both transformers 4 and 5 know; 5 itself would write one that 4 does not.
     config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
     config |= {"model_input_names": _INPUTS} | dict(zip(_ROLES, SPECIAL_TOKENS, strict=True))

@@ -305,6 +305,34 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_weights_and_vocabulary(text: P
         assert torch.equal(model.bert_lm.state_dict()[name], weight.float()), name
 
 
+def test_a_run_that_overwrites_its_init_tells_of_it_once_however_often_it_is_resumed(
+    text: Path, tmp_path: Path
+) -> None:
+    encoder = pretrain(settings_of(text, tmp_path / "first", f"run.output_dir={tmp_path / 'encoder'}"))
+    on = [f"init={encoder}", f"run.output_dir={encoder}"]
+    for work, *more, told in (
+        ("second", "budget.steps=1", [1, 12]),
+        ("second", "budget.steps=2", [2, 12]),
+        ("second", "budget.steps=2", "run.export_only=true", [2, 12]),
+        ("third", "budget.steps=1", [1, 2, 12]),
+    ):
+        pretrain(settings_of(text, tmp_path / work, *on, *more))
+        records = (encoder / "README.md").read_text(encoding="utf-8").split("## Before")
+        assert [int(re.findall(r"\n(\d+) steps, ", record)[0]) for record in records] == told
+
+
+def test_an_init_without_a_card_or_with_one_in_no_encoding_is_gone_on_from(text: Path, tmp_path: Path) -> None:
+    first = pretrain(settings_of(text, tmp_path / "first", "budget.steps=1"))
+    on = [f"init={first}", f"run.output_dir={first}"]
+    (first / "README.md").unlink()
+    for steps in (1, 2):  # the second finds a card there, the run's own
+        pretrain(settings_of(text, tmp_path / "second", *on, f"budget.steps={steps}"))
+        assert "## Before" not in (first / "README.md").read_text(encoding="utf-8")
+    (first / "README.md").write_bytes("卡片".encode("gb18030"))
+    pretrain(settings_of(text, tmp_path / "third", *on, "budget.steps=1"))
+    assert "## Before" in (first / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

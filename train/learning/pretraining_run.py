@@ -29,6 +29,8 @@ from train.learning.vocabulary import SPECIAL_TOKENS, learn_vocabulary, save_pre
 _LOG = logging.getLogger(__name__)
 
 _POINTS_IN_CARD = 12
+_CARD = "README.md"
+_CARD_OF_INIT = "init-README.md"
 
 
 def pretrain(settings: PretrainingSettings) -> Path:
@@ -50,11 +52,13 @@ def pretrain(settings: PretrainingSettings) -> Path:
     with process_group(run.device):
         tokenizer, text = _prepare(settings)
         pretraining = Pretraining(settings, text, tokenizer.get_vocab_size())
-        if not run.export_only:
-            with _reported(run.work_dir, "mend that, and the same command goes on from the last state"):
-                pretraining.run()
-        elif not pretraining.progress.step:
+        if run.export_only and not pretraining.progress.step:
             raise ConfigError(f"{pretraining.state_file}: no state to export; run without run.export_only first")
+        with _reported(run.work_dir, "mend that, and the same command goes on from the last state"):
+            if rank_and_size()[0] == 0:
+                _keep_card(settings, is_new=not pretraining.progress.step)
+            if not run.export_only:
+                pretraining.run()
         if rank_and_size()[0] == 0:
             export(pretraining, settings, tokenizer, text)
         # The wrapper that averages gradients goes before the process group: freed after it, it ends the group, and waits with the interpreter's lock
@@ -142,7 +146,7 @@ def export(pretraining: Pretraining, settings: PretrainingSettings, tokenizer: T
     """
     run = settings.run
     curve = _read_curve(pretraining.loss_file)
-    card = _card(pretraining, settings, text, curve)  # before anything of the checkpoint it went on from is overwritten
+    card = _card(pretraining, settings, text, curve)
     kept = f"the training is kept in {run.work_dir}: run.export_only=true with another run.output_dir writes it"
     with _reported(run.output_dir, kept):
         run.output_dir.mkdir(parents=True, exist_ok=True)
@@ -150,11 +154,19 @@ def export(pretraining: Pretraining, settings: PretrainingSettings, tokenizer: T
         # Written readable by its owner alone; it is there to be passed on.
         (run.output_dir / "model.safetensors").chmod(0o644)
         save_pretrained_tokenizer(tokenizer, settings.network.max_positions, run.output_dir)
-        (run.output_dir / "README.md").write_text(card, encoding="utf-8")
+        (run.output_dir / _CARD).write_text(card, encoding="utf-8")
     if curve:
         with _reported(run.work_dir, f"the checkpoint is written to {run.output_dir}, only loss.png is missing"):
             _draw(curve, run.work_dir / "loss.png")
     _LOG.info("written to %s", run.output_dir)
+
+
+def _keep_card(settings: PretrainingSettings, *, is_new: bool) -> None:
+    """Keeps what the card of `init` says before the run: the export may overwrite it, and the run be resumed after that."""
+    kept = settings.run.work_dir / _CARD_OF_INIT
+    if settings.init and (is_new or not kept.is_file()):
+        card = settings.init / _CARD
+        kept.write_bytes(card.read_bytes() if card.is_file() else b"")
 
 
 def _read_curve(file: Path) -> list[dict[str, Any]]:
@@ -192,7 +204,7 @@ def _card(
             "\n## Use\n",
             "`AutoModel.from_pretrained(FOLDER)`, `AutoTokenizer.from_pretrained(FOLDER)`. Made to be fine-tuned, not to generate.",
             "It knows the words of the texts named above, and shares their slant.\n",
-            *_earlier(settings.init),
+            *(_earlier(settings.run.work_dir / _CARD_OF_INIT) if settings.init else []),
         ]
     )
 
@@ -200,12 +212,12 @@ def _card(
 _BEFORE = "\n## Before\n\n"
 
 
-def _earlier(init: Path | None) -> list[str]:
+def _earlier(card: Path) -> list[str]:
     """What the card of the checkpoint that a run went on from says of its training and of that before it, the last first."""
-    file = init / "README.md" if init else None
-    if file is None or not file.is_file():
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    if not text:
         return []
-    own, *earlier = file.read_text(encoding="utf-8").split(_BEFORE)
+    own, *earlier = text.split(_BEFORE)
     told = own.split("Pretrained as a masked language model", 1)[-1].split("\n## Use", 1)[0]
     return [
         _BEFORE.lstrip("\n") + "Pretrained as a masked language model" + told.replace("\n## ", "\n### ") + "\n",

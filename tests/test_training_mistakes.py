@@ -19,7 +19,7 @@ from train.corpus.dataset import build_corpus
 from train.errors import ConfigError, EncoderError, OutputError
 from train.learning.encoder import find_encoder, load_model
 from train.learning.material import annotated_rows, rows_to_rehearse
-from train.learning.record import begin, is_finished, reported, require_same
+from train.learning.record import begin, is_finished, recorded, reported, require_same
 from train.learning.settings import EncoderSettings
 from train.rows import content_id, write_rows
 from train.tagging.bundle import learned_items, seal
@@ -195,12 +195,27 @@ def test_digests_that_a_full_disk_left_empty_do_not_finish_a_run(tmp_path: Path)
     assert is_finished(tmp_path)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("[enforce fail at inline_container.cc:626] . unexpected pos 64 vs 0")])  # fmt: skip
-def test_a_full_disk_is_one_line(error: Exception, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot be written \("), reported(tmp_path):
-        raise error
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    said = r"cannot be written \(No space left on device\); choose another run\.dir"
+    with pytest.raises(OutputError, match=said), reported(tmp_path):
+        raise OSError(28, "No space left on device")
+    said = r"cannot be written \(\[enforce fail\] unexpected pos 64 vs 0\); make room, then the same command goes on"
+    with pytest.raises(OutputError, match=said), reported(tmp_path):  # as torch says it
+        raise RuntimeError("[enforce fail] unexpected pos 64 vs 0")
     with pytest.raises(RuntimeError, match="a fault of ours"), reported(tmp_path):
         raise RuntimeError("a fault of ours")
+
+
+def test_an_encoder_that_cannot_be_read_is_named(
+    taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def denied(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr("train.tagging.bundle.file_digest", denied)
+    with pytest.raises(ConfigError, match=r"cannot be read \(Permission denied\)"):
+        recorded(composed(), taxonomy, [], str(tmp_path))
 
 
 @pytest.mark.slow(reason="trains a network")

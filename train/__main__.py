@@ -47,6 +47,8 @@ def main(overrides: Sequence[str] | None = None) -> None:
     Args:
         overrides: Hydra overrides; those on the command line if None.
     """
+    global _refused
+    _refused = 0
     if overrides is not None:
         sys.argv = [sys.argv[0], *overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it would print and end with exit code 1
